@@ -1,0 +1,31 @@
+"""What the harness raises on purpose; `bench` prints each as one line and exits with its code."""
+
+
+class BenchError(Exception):
+    """The command cannot do what was asked; the message says why and what to do.
+
+    `exit_code` is the exit code of `bench`: 1 a regression or a failed check, 2 wrong usage,
+    3 nothing valid was measured, 4 inconclusive, 130 interrupted.
+    """
+
+    exit_code = 1
+
+
+class UsageError(BenchError):
+    """A wrong name, option, value or file given by the user; nothing has been written."""
+
+    exit_code = 2
+
+
+class NothingMeasuredError(BenchError):
+    """No trial is valid, so there is no number to give."""
+
+    exit_code = 3
+
+
+class DataError(UsageError):
+    """A data file is damaged, malicious, missing or not the one that was asked for."""
+
+
+class RecordError(UsageError):
+    """A run's manifest or records cannot be read; the message names file and line."""

@@ -1,0 +1,36 @@
+"""Statistics of a run: pure functions of numbers, on SciPy where SciPy has the method.
+
+Every interval is two-sided at 95 %, and every random draw has a fixed seed, so the same
+numbers give the same answer. `docs/statistics.md` says what each figure means.
+"""
+
+from harness.stats.accuracy import AccuracyDifference, accuracy_difference, mcnemar
+from harness.stats.describe import Summary, mean_interval, median_interval, summarize
+from harness.stats.drift import Drift, drift, lag_one, slot_effect
+from harness.stats.multiple import holm
+from harness.stats.paired import Ratio, bca_interval, paired_ratio, sign_flip_p, t_interval
+from harness.stats.unpaired import ratio_of_samples
+from harness.stats.verdict import VERDICTS, decide
+
+__all__ = [
+    "VERDICTS",
+    "AccuracyDifference",
+    "Drift",
+    "Ratio",
+    "Summary",
+    "accuracy_difference",
+    "bca_interval",
+    "decide",
+    "drift",
+    "holm",
+    "lag_one",
+    "mcnemar",
+    "mean_interval",
+    "median_interval",
+    "paired_ratio",
+    "ratio_of_samples",
+    "sign_flip_p",
+    "slot_effect",
+    "summarize",
+    "t_interval",
+]

@@ -1,0 +1,111 @@
+"""Do two engines classify equally well? Paired over seeds, and image by image."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from harness.stats.describe import Interval
+from harness.stats.paired import has_spread, t_interval
+
+MARGIN_POINTS = 0.5
+
+
+@dataclass(frozen=True)
+class AccuracyDifference:
+    """Accuracy of A minus accuracy of B, in points (per cent of the test images).
+
+    Attributes:
+        n: number of blocks.
+        difference_points: mean over the blocks; None without a block.
+        interval: 95 % t interval, points; None when n < 2.
+        margin_points: the margin used: the one asked for, or the test set's standard error if
+            that is larger.
+        tost_p: larger p of the two one-sided tests; below 0.05 the engines are equivalent.
+            None when n < 2.
+        verdict: "equivalent", "inconclusive", or None when the whole interval lies beyond the
+            margin: then the engines differ, and no word of a time comparison fits.
+    """
+
+    n: int
+    difference_points: float | None
+    interval: Interval | None
+    margin_points: float
+    tost_p: float | None
+    verdict: str | None
+
+
+def accuracy_difference(
+    a: Sequence[float],
+    b: Sequence[float],
+    *,
+    images: int,
+    margin_points: float = MARGIN_POINTS,
+) -> AccuracyDifference:
+    """Two one-sided t tests on paired differences of accuracy.
+
+    Args:
+        a, b: fractions in [0, 1], a[k] and b[k] of the same block.
+        images: size of the test set.
+        margin_points: differences below this are equivalent; raised to the standard error of
+            one accuracy, √(p(1-p)/images), where the test set is too small for it.
+    Raises: ValueError if the counts differ or a value is no fraction.
+    Source: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"accuracy: {len(a)} values of A and {len(b)} of B; pairs need both.")
+    both = np.concatenate([first, second])
+    if not np.all((both >= 0) & (both <= 1)):
+        raise ValueError(f"accuracy: every value must lie in [0, 1], got {[*a, *b]}.")
+    margin = max(margin_points, standard_error_points(both, images))
+    if first.size == 0:
+        return AccuracyDifference(0, None, None, margin, None, "inconclusive")
+    points = 100 * (first - second)
+    interval = t_interval(points)
+    p = tost_p(points, margin)
+    verdict: str | None = "inconclusive"
+    if p is not None and p < 0.05:
+        verdict = "equivalent"
+    elif interval is not None and (interval[0] > margin or interval[1] < -margin):
+        verdict = None
+    return AccuracyDifference(int(first.size), float(points.mean()), interval, margin, p, verdict)
+
+
+def standard_error_points(accuracies: np.ndarray, images: int) -> float:
+    """Standard error of one accuracy on that many test images, in points."""
+    if accuracies.size == 0 or images < 1:
+        return 0.0
+    p = float(accuracies.mean())
+    return 100 * math.sqrt(p * (1 - p) / images)
+
+
+def tost_p(points: np.ndarray, margin: float) -> float | None:
+    """Larger p of "mean <= -margin" and "mean >= margin"; None when n < 2.
+
+    Without any spread the answer is 0 inside the margin and 1 outside: a t statistic does not
+    exist, and two engines that agree in every block are as equivalent as can be shown.
+    """
+    if len(points) < 2:
+        return None
+    if not has_spread(points):
+        return 0.0 if abs(float(points[0])) < margin else 1.0
+    below = stats.ttest_1samp(points, -margin, alternative="greater").pvalue
+    above = stats.ttest_1samp(points, margin, alternative="less").pvalue
+    return float(max(below, above))
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Exact two-sided McNemar p from the images that only A, and only B, classified rightly.
+
+    Under equal quality each such image is a fair coin: Binomial(only_a + only_b, 1/2).
+    Without any such image the answer is 1.
+    Source: McNemar 1947, Psychometrika 12, 153-157; exact form as in R's exact2x2.
+    """
+    if only_a < 0 or only_b < 0:
+        raise ValueError(f"mcnemar: counts cannot be negative, got {only_a} and {only_b}.")
+    if only_a + only_b == 0:
+        return 1.0
+    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)

@@ -149,7 +149,7 @@ class Data(_Part):
     test job; `order` int32 (epochs, N), None for the data set's order in every epoch."""
 
     images: str
-    labels: str | None
+    labels: str  # checked to be there in a train job; None in a test job
     order: str | None
     _fields: ClassVar[Fields] = {
         "images": ((str,), _REQUIRED),
@@ -172,9 +172,9 @@ class Job(_Part):
     threads: int
     workload: Workload
     data: Data
-    initial_weights: str | None
+    initial_weights: str  # checked to be there in a train job; else None
     weights: str
-    predictions: str | None
+    predictions: str  # checked to be there in a test job; else None
     report: str
     _fields: ClassVar[Fields] = {
         "protocol": ((int,), _REQUIRED),

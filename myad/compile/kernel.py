@@ -1,0 +1,212 @@
+"""Kernels: what one loop nest computes, before it is known how.
+
+A kernel says: for every point of a domain of axes, `output[index] ⊕= body`, with ⊕ one of
+"store", "add", "max", "min". Axes that do not occur in `index` are reduced. An epilogue may then
+change the finished value (`Sum`) once per output element, as in bias, ReLU or a weight's update.
+
+The rules of the primitives (`@op.kernel` in `myad/ops`) build kernels with `KernelBuilder`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from myad.compile.expr import (
+    AxisValue, Buffer, Const, Expr, Load, Operand, Sum, apply, cast, loads, show, substitute, walk,
+)  # fmt: skip
+from myad.compile.index import Affine, Axis, Index, affine
+from myad.errors import CompileError
+
+IDENTITY = {"add": 0.0, "max": -math.inf, "min": math.inf}
+
+
+@dataclass(eq=False)
+class Kernel:
+    """`output[index] ⊕= body` over `axes`.
+
+    Fields: `accumulate` several points of the domain write the same element although their axes
+    occur in `index` (overlapping windows): the output is zeroed first and added to.
+    """
+
+    name: str
+    output: Buffer
+    axes: tuple[Axis, ...]
+    index: tuple[Affine, ...]
+    body: Expr
+    combine: str = "store"
+    epilogue: Expr | None = None
+    accumulate: bool = False
+
+    @property
+    def parallel(self) -> list[Axis]:
+        """The axes of the output."""
+        written = {axis for part in self.index for axis in part.terms}
+        return [axis for axis in self.axes if axis in written]
+
+    @property
+    def reduced(self) -> list[Axis]:
+        """The axes summed (or maximised) over."""
+        written = set(self.parallel)
+        return [axis for axis in self.axes if axis not in written]
+
+    def reads(self) -> list[Load]:
+        """Every load of body and epilogue."""
+        return loads(self.body) + (loads(self.epilogue) if self.epilogue is not None else [])
+
+    def substituted(self, mapping: dict[Axis, Affine], fresh: Sequence[Axis]) -> Kernel:
+        """The same kernel with axes replaced; `fresh` are the axes that take their place."""
+        axes = (*(a for a in self.axes if a not in mapping), *fresh)
+        return Kernel(
+            self.name, self.output, tuple(dict.fromkeys(axes)),
+            tuple(i.substitute(mapping) for i in self.index),
+            substitute(self.body, mapping), self.combine,
+            None if self.epilogue is None else substitute(self.epilogue, mapping),
+            self.accumulate,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        over = ", ".join(map(repr, self.axes))
+        sign = {"store": "=", "add": "+=", "max": "max=", "min": "min="}[self.combine]
+        place = f"{self.output.name}[{', '.join(map(repr, self.index))}]"
+        text = f"{self.name}: for {over or 'once'}: {place} {sign} {show(self.body)}"
+        if self.epilogue is not None:
+            text += f", then {show(self.epilogue)}"
+        return text
+
+
+class Source:
+    """An input of a kernel rule: subscript it with axes to load an element."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
+        self.shape, self.dtype = buffer.shape, buffer.dtype
+
+    def __getitem__(self, index: Index | tuple[Index, ...]) -> Load:
+        parts = index if isinstance(index, tuple) else (index,)
+        assert len(parts) == len(self.shape), (self.buffer, parts)
+        return Load(self.buffer, tuple(affine(part) for part in parts))
+
+
+class KernelBuilder:
+    """Passed to kernel rules as `k`; `k.output` is the buffer to define."""
+
+    def __init__(self, name: str, output: Buffer) -> None:
+        self.name = name
+        self.output = output
+        self.shape, self.dtype = output.shape, output.dtype
+
+    def axes(self, *sizes: int) -> tuple[Axis, ...]:
+        """Fresh axes of these sizes."""
+        return tuple(Axis(f"{'ijklmnopqrstuvwxyz'[n % 18]}{size}", size)
+                     for n, size in enumerate(sizes))  # fmt: skip
+
+    def apply(self, op: str, *args: Operand) -> Expr:
+        """An operation of `expr.ARITY`."""
+        return apply(op, *args)
+
+    def cast(self, value: Expr, dtype: str) -> Expr:
+        """`value` converted."""
+        return cast(value, dtype)
+
+    def index_value(self, index: Index, dtype: str = "i32") -> Expr:
+        """An index as a number."""
+        return AxisValue(affine(index), dtype)
+
+    def const(self, value: float, dtype: str | None = None) -> Expr:
+        """A number, of the output's dtype by default."""
+        return Const(value, dtype or self.dtype)
+
+    def define(
+        self, index: Sequence[Index], body: Expr, *, combine: str | None = None,
+        domain: Sequence[Axis] | None = None, fill: float | None = None, accumulate: bool = False,
+    ) -> Kernel:  # fmt: skip
+        """`output[index] ⊕= body`; the domain is every axis that occurs, unless given.
+
+        `fill` is the value of the elements that `index` never reaches (None: it reaches all).
+        """
+        places = tuple(affine(i) for i in index)
+        found = dict.fromkeys(axis for place in places for axis in place.terms)
+        for node in walk(body):
+            subscripts = node.index if isinstance(node, Load) else ()
+            if isinstance(node, AxisValue):
+                subscripts = (node.index,)
+            found.update(dict.fromkeys(axis for part in subscripts for axis in part.terms))
+        axes = tuple(a for a in (domain if domain is not None else found) if a.size > 1)
+        self.output.fill = fill
+        reduces = any(axis not in {a for p in places for a in p.terms} for axis in axes)
+        if combine is None:
+            combine = "add" if reduces or accumulate else "store"
+        return Kernel(self.name, self.output, axes, places, cast(body, self.dtype), combine,
+                      accumulate=accumulate)  # fmt: skip
+
+    def map(self, function: Callable[..., Expr], *inputs: Source) -> Kernel:
+        """`output = function(*inputs)` elementwise, with broadcasting."""
+        axes = self.axes(*self.shape)
+        return self.define(axes, function(*(self.broadcast(x, axes) for x in inputs)), domain=axes)
+
+    def broadcast(self, x: Source, axes: Sequence[Axis]) -> Load:
+        """The element of `x` that meets the output's element `axes`."""
+        own = axes[len(axes) - len(x.shape) :]
+        return x[tuple(0 if extent == 1 else a for a, extent in zip(own, x.shape, strict=True))]
+
+    def reduce(
+        self, combine: str, x: Source, reduced: Sequence[int],
+        function: Callable[[Expr], Expr] = lambda e: e,
+    ) -> Kernel:  # fmt: skip
+        """`output = ⊕ function(x)` over the axes numbered in `reduced`, kept or dropped."""
+        axes = self.axes(*x.shape)
+        if len(self.shape) == len(x.shape):
+            place: tuple[Index, ...] = tuple(0 if n in reduced else a for n, a in enumerate(axes))
+        else:
+            place = tuple(a for n, a in enumerate(axes) if n not in reduced)
+        return self.define(place, function(x[axes]), combine=combine, domain=axes)
+
+    def reshape(self, x: Source) -> Kernel:
+        """`output` holds the elements of `x` in the same order under another shape."""
+        factors = common_factors(x.shape, self.shape)
+        if factors is None:
+            raise CompileError(
+                f"{self.name}: {list(x.shape)} to {list(self.shape)} splits no axis evenly and "
+                "cannot be compiled. Reshape in steps that merge or split whole axes, or train "
+                "eagerly."
+            )
+        axes = self.axes(*factors)
+        return self.define(
+            _merged(axes, self.shape), x[tuple(_merged(axes, x.shape))], domain=axes
+        )
+
+
+def common_factors(old: Sequence[int], new: Sequence[int]) -> list[int] | None:
+    """Sizes of axes of which both shapes are made by merging neighbours, or None."""
+    factors: list[int] = []
+    left, right = [s for s in old if s > 1], [s for s in new if s > 1]
+    while left and right:
+        a, b = left.pop(), right.pop()
+        small, large = min(a, b), max(a, b)
+        if large % small:
+            return None
+        factors.insert(0, small)
+        if large > small:
+            (left if a > b else right).append(large // small)
+    return factors
+
+
+def _merged(axes: Sequence[Axis], shape: Sequence[int]) -> list[Affine]:
+    """Indices of `shape` in terms of `axes`, the last axis fastest."""
+    rest = list(axes)
+    indices: list[Affine] = []
+    for extent in reversed(shape):
+        index, reach = affine(0), 1
+        while reach < extent:
+            axis = rest.pop()
+            index = index + axis * reach
+            reach *= axis.size
+        indices.insert(0, index)
+    return indices
+
+
+def sum_of(kernel: Kernel) -> Expr:
+    """The finished reduction of `kernel`, for its epilogue."""
+    return kernel.epilogue if kernel.epilogue is not None else Sum(kernel.output.dtype)

@@ -1,0 +1,93 @@
+"""Where the elements of a buffer lie in memory.
+
+A layout is an order of the dimensions (the last is contiguous) and, for the contiguous one, a number
+of phases: with 2 phases the even elements of a row come first and the odd ones after them, so that
+a 2-wide pooling window reads whole vectors. Rows are padded to whole vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from myad.compile.expr import Buffer
+from myad.compile.index import Affine, affine
+from myad.compile.loops import BYTES, Storage
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the schedule asks of the host: bytes of a vector, number of vector registers."""
+
+    vector_bytes: int = 32
+    registers: int = 16
+
+    def lanes(self, dtype: str) -> int:
+        """Numbers of `dtype` in the widest vector."""
+        return max(1, self.vector_bytes // max(4, BYTES[dtype]))
+
+    def lanes_for(self, size: int, dtype: str) -> int:
+        """Lanes of the vectors along an axis of `size`: no wider than it needs."""
+        return min(self.lanes(dtype), 1 << max(0, size - 1).bit_length())
+
+
+class Layout:
+    """The address of every element of one buffer.
+
+    Fields: `order` dimensions from slowest to fastest; `phases` of the fastest; `size` elements
+    of storage, with slack behind the last for vectors that run over the end of a row;
+    `zero_pads` whether the padding of each row is known to hold zeros.
+    """
+
+    def __init__(
+        self, buffer: Buffer, machine: Machine, order: tuple[int, ...], phases: int = 1
+    ) -> None:
+        # A dimension of size 1 has no step of its own: the fastest is the last of the others.
+        order = tuple(sorted(order, key=lambda dim: buffer.shape[dim] > 1))
+        self.buffer, self.order, self.phases = buffer, order, phases
+        self.zero_pads = buffer.kind in ("state", "input")
+        self.strides = [0] * len(buffer.shape)
+        step = 1
+        for place, dim in enumerate(reversed(order)):
+            self.strides[dim] = step
+            extent = buffer.shape[dim]
+            if place == 0 and buffer.kind != "stream":
+                self.row_size = -(-extent // phases)
+                lanes = machine.lanes_for(self.row_size, buffer.dtype)
+                self.row_step = -(-self.row_size // lanes) * lanes
+                extent = self.row_step * phases
+            step *= extent
+        slack = 2 * machine.lanes(buffer.dtype) if step > 1 else 0
+        self.size = step if buffer.kind == "stream" else step + slack
+        row = step // buffer.shape[0] if buffer.kind == "stream" and buffer.shape else 0
+        self.storage = Storage(buffer.name, buffer.dtype, self.size, buffer.kind, row)
+
+    @property
+    def inner(self) -> int | None:
+        """The contiguous dimension; None for a scalar."""
+        return self.order[-1] if self.order else None
+
+    def row_place(self, index: tuple[Affine, ...]) -> tuple[int, Affine]:
+        """Phase of an access and its place in the row; needs every counter's step in phase."""
+        place = index[self.inner] if self.inner is not None else affine(0)
+        if self.phases == 1:
+            return 0, place
+        assert all(c % self.phases == 0 for c in place.terms.values()), (self.buffer, place)
+        terms = {axis: c // self.phases for axis, c in place.terms.items()}
+        return place.const % self.phases, Affine(terms, place.const // self.phases)
+
+    def address(self, index: tuple[Affine, ...]) -> Affine:
+        """The address of an element, in elements from the start of the storage."""
+        total = affine(0)
+        for dim, part in enumerate(index):
+            if dim != self.inner:
+                total = total + part * self.strides[dim]
+        if self.inner is None:
+            return total
+        if self.buffer.kind == "stream":
+            return total + index[self.inner]
+        phase, place = self.row_place(index)
+        return total + place + phase * self.row_step
+
+    def __repr__(self) -> str:
+        phases = f" in {self.phases} phases" if self.phases > 1 else ""
+        return f"{self.buffer!r} order {self.order}{phases}"

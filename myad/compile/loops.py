@@ -1,0 +1,308 @@
+"""Loop code: loops of known length, loads, stores and arithmetic on scalars or vectors.
+
+It is data with three readers: `str(code)` prints it for a person, `interpret.py` runs it slowly in
+Python, `llvm.py` renders it to LLVM IR. Every address is affine in the loop counters and every loop
+length is known, so `check` proves that nothing outside a buffer is read or written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from myad.compile.expr import COMPARISONS
+from myad.compile.index import Affine, Axis, affine
+from myad.errors import CompileError
+
+BYTES = {"f32": 4, "f64": 8, "i32": 4, "u32": 4, "u8": 1, "bool": 1, "i64": 8}
+
+
+@dataclass(eq=False)
+class Storage:
+    """Memory of one buffer: `size` elements of `dtype`, slack for whole vectors included.
+
+    `kind` "stream" is the caller's own memory: rows of `row` elements, as many as the caller has,
+    the row chosen at run time by a checked row number, and no slack behind the last one.
+    """
+
+    name: str
+    dtype: str
+    size: int
+    kind: str = "temporary"
+    row: int = 0
+
+
+@dataclass(eq=False)
+class Value:
+    """One result: `op` of `args`, `lanes` numbers wide (1 is a scalar)."""
+
+    op: str
+    args: tuple[Value, ...]
+    dtype: str
+    lanes: int = 1
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Store:
+    """Write the first `valid` lanes of `value` at `address`, `stride` elements apart."""
+
+    storage: Storage
+    address: Affine
+    value: Value
+    stride: int
+    valid: int
+
+
+@dataclass(eq=False)
+class Zero:
+    """Set a whole storage to 0."""
+
+    storage: Storage
+
+
+@dataclass(eq=False)
+class Loop:
+    """Run `body` for `var` = 0 … size − 1, carrying values: each phi starts at its first value and
+    takes the matching `yields` after every turn. The last yields hold after the loop."""
+
+    var: Axis
+    carried: list[Value]
+    starts: list[Value]
+    yields: list[Value] = field(default_factory=list)
+    body: list[Statement] = field(default_factory=list)
+
+
+Statement = Value | Store | Zero | Loop
+
+
+@dataclass(eq=False)
+class LoopCode:
+    """One kernel: the storages it touches (its arguments) and its statements."""
+
+    name: str
+    storages: list[Storage]
+    body: list[Statement]
+    note: str = ""
+
+    def __str__(self) -> str:
+        return Printer(self).text()
+
+
+class LoopBuilder:
+    """Appends statements; equal values in one scope are built once."""
+
+    def __init__(self, name: str, note: str = "") -> None:
+        self.code = LoopCode(name, [], [], note)
+        self._blocks: list[list[Statement]] = [self.code.body]
+        self._known: list[dict[Any, Value]] = [{}]
+
+    def use(self, storage: Storage) -> Storage:
+        """Make `storage` an argument of the kernel."""
+        if storage not in self.code.storages:
+            self.code.storages.append(storage)
+        return storage
+
+    def value(
+        self, op: str, args: tuple[Value, ...], dtype: str, lanes: int, **attrs: Any
+    ) -> Value:
+        """The value `op(args)`, the one built before if this scope has it."""
+        key = (op, tuple(map(id, args)), dtype, lanes, tuple(attrs.items()))
+        for known in self._known:
+            if key in known:
+                return known[key]
+        result = Value(op, args, dtype, lanes, attrs)
+        self._known[-1][key] = result
+        self._blocks[-1].append(result)
+        return result
+
+    def const(self, value: float, dtype: str) -> Value:
+        """A number."""
+        return self.value("const", (), dtype, 1, value=value)
+
+    def load(
+        self,
+        storage: Storage,
+        address: Affine,
+        *,
+        lanes: int = 1,
+        stride: int = 1,
+        valid: int | None = None,
+        row: Value | None = None,
+    ) -> Value:
+        """`lanes` elements from `address`, `stride` apart; lanes from `valid` on are 0."""
+        self.use(storage)
+        args = () if row is None else (row,)
+        valid = lanes if valid is None else valid
+        return self.value(
+            "load", args, storage.dtype, lanes,
+            storage=storage, address=address, stride=stride, valid=valid,
+        )  # fmt: skip
+
+    def index(self, address: Affine, axis: Axis | None, lanes: int, dtype: str) -> Value:
+        """The value of an affine index; `axis`, if given, counts along the lanes."""
+        step = address.coefficient(axis) if axis else 0
+        return self.value("index", (), dtype, lanes, address=address, step=step)
+
+    def apply(self, op: str, *args: Value, dtype: str | None = None) -> Value:
+        """Elementwise `op`; scalars are spread over the lanes of the widest operand."""
+        lanes = max(arg.lanes for arg in args)
+        wide = tuple(self.spread(arg, lanes) for arg in args)
+        if dtype is None:
+            dtype = "bool" if op in COMPARISONS else wide[-1].dtype
+        return self.value(op, wide, dtype, lanes)
+
+    def spread(self, value: Value, lanes: int) -> Value:
+        """A scalar repeated in every lane."""
+        if value.lanes == lanes:
+            return value
+        assert value.lanes == 1, "only a scalar can be spread"
+        return self.value("spread", (value,), value.dtype, lanes)
+
+    def keep(self, value: Value, valid: int, other: float) -> Value:
+        """`value` with the lanes from `valid` on replaced by the constant `other`."""
+        if valid >= value.lanes:
+            return value
+        return self.value("keep", (value,), value.dtype, value.lanes, valid=valid, other=other)
+
+    def across(self, op: str, value: Value) -> Value:
+        """The lanes of `value` combined with `op` ("add", "max", "min") into a scalar."""
+        if value.lanes == 1:
+            return value
+        return self.value("across", (value,), value.dtype, 1, combine=op)
+
+    def store(
+        self, storage: Storage, address: Affine, value: Value, *, stride: int = 1,
+        valid: int | None = None,
+    ) -> None:  # fmt: skip
+        """Write lanes of `value`; see `Store`."""
+        self.use(storage)
+        valid = value.lanes if valid is None else valid
+        self._blocks[-1].append(Store(storage, address, value, stride, valid))
+        for known in self._known:  # what was read from there before may have changed
+            for key in [k for k, v in known.items() if v.attrs.get("storage") is storage]:
+                del known[key]
+
+    def zero(self, storage: Storage) -> None:
+        """Set all of `storage` to 0."""
+        self._blocks[-1].append(Zero(self.use(storage)))
+
+    @contextmanager
+    def loop(self, var: Axis, starts: list[Value] | None = None) -> Iterator[Loop]:
+        """A loop around what is built inside; set its `yields` before leaving."""
+        starts = starts or []
+        carried = [Value("phi", (), s.dtype, s.lanes) for s in starts]
+        loop = Loop(var, carried, starts)
+        self._blocks[-1].append(loop)
+        self._blocks.append(loop.body)
+        self._known.append({})
+        yield loop
+        assert len(loop.yields) == len(loop.carried)
+        self._blocks.pop()
+        self._known.pop()
+
+
+def check(code: LoopCode) -> LoopCode:
+    """Prove that every access of `code` lies inside its storage.
+
+    Raises: CompileError naming the kernel, the access and the bounds broken.
+    """
+    for statement, scope in _accesses(code.body, frozenset()):
+        if isinstance(statement, Store):
+            storage, stride, valid = statement.storage, statement.stride, statement.valid
+            address = statement.address
+        else:
+            storage, address = statement.attrs["storage"], statement.attrs["address"]
+            stride, valid = statement.attrs["stride"], statement.attrs["valid"]
+        if free := set(address.terms) - scope:
+            raise CompileError(f"{code.name}: counters {free} of an address are not in scope")
+        low, high = address.bounds()
+        last = (valid - 1) * stride
+        low, high = low + min(last, 0), high + max(last, 0)
+        limit = storage.row if storage.kind == "stream" else storage.size
+        if low < 0 or high >= limit:
+            raise CompileError(
+                f"{code.name}: elements {low} to {high} of {storage.name}, which has {limit}. "
+                "This is a fault of the compiler: please report it with the program."
+            )
+    return code
+
+
+def _accesses(
+    body: list[Statement], scope: frozenset[Axis]
+) -> Iterator[tuple[Value | Store, frozenset[Axis]]]:
+    for statement in body:
+        if isinstance(statement, Loop):
+            yield from _accesses(statement.body, scope | {statement.var})
+        elif isinstance(statement, Store) or (
+            isinstance(statement, Value) and statement.op == "load"
+        ):
+            yield statement, scope
+
+
+class Printer:
+    """Loop code as text."""
+
+    def __init__(self, code: LoopCode) -> None:
+        self.code = code
+        self.names: dict[Value, str] = {}
+        self.lines: list[str] = []
+
+    def text(self) -> str:
+        """The whole kernel."""
+        arguments = ", ".join(f"{s.name}:{s.dtype}[{s.size}]" for s in self.code.storages)
+        note = f"   # {self.code.note}" if self.code.note else ""
+        self.lines = [f"{self.code.name}({arguments}):{note}"]
+        self._block(self.code.body, "  ")
+        return "\n".join(self.lines)
+
+    def _name(self, value: Value) -> str:
+        if value.op == "const":
+            return f"{value.attrs['value']:g}"
+        return self.names.setdefault(value, f"v{len(self.names)}")
+
+    def _block(self, body: list[Statement], pad: str) -> None:
+        for statement in body:
+            if isinstance(statement, Loop):
+                self._loop(statement, pad)
+            elif isinstance(statement, Store):
+                place = self._place(
+                    statement.storage, statement.address, statement.stride, statement.valid
+                )
+                self.lines.append(f"{pad}{place} = {self._name(statement.value)}")
+            elif isinstance(statement, Zero):
+                self.lines.append(f"{pad}{statement.storage.name}[:] = 0")
+            elif statement.op != "const":
+                wide = f"x{statement.lanes}" if statement.lanes > 1 else ""
+                text = self._right(statement)
+                self.lines.append(f"{pad}{self._name(statement)}:{statement.dtype}{wide} = {text}")
+
+    def _loop(self, loop: Loop, pad: str) -> None:
+        self.lines.append(f"{pad}for {loop.var.name} in 0..{loop.var.size}:")
+        for phi, start in zip(loop.carried, loop.starts, strict=True):
+            self.lines.append(f"{pad}  {self._name(phi)} starts at {self._name(start)}")
+        self._block(loop.body, pad + "  ")
+        for phi, value in zip(loop.carried, loop.yields, strict=True):
+            self.lines.append(f"{pad}  {self._name(phi)} <- {self._name(value)}")
+
+    @staticmethod
+    def _place(storage: Storage, address: Affine, stride: int, valid: int) -> str:
+        span = "" if valid == 1 else f" : {valid}" + (f" by {stride}" if stride != 1 else "")
+        return f"{storage.name}[{address!r}{span}]"
+
+    def _right(self, value: Value) -> str:
+        attrs, args = value.attrs, ", ".join(self._name(a) for a in value.args)
+        if value.op == "load":
+            place = self._place(
+                attrs["storage"], attrs["address"], attrs["stride"], attrs["valid"]
+            )
+            return f"{place} of row {args}" if args else place
+        if value.op == "index":
+            return f"{affine(attrs['address'])!r}" + (" + lanes" if attrs["step"] else "")
+        if value.op == "keep":
+            return f"keep({args}, first {attrs['valid']}, else {attrs['other']:g})"
+        if value.op == "across":
+            return f"across_{attrs['combine']}({args})"
+        return f"{value.op}({args})"

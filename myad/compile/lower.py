@@ -1,0 +1,365 @@
+"""Lowers a kernel to loop code under a schedule.
+
+The nest is always: loops over blocks of outputs; for each block, accumulators in registers; loops
+over the reduced axes with everything the schedule unrolls inside; then epilogue and stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
+
+from myad.compile.expr import Apply, AxisValue, Buffer, Const, Expr, Load, Sum
+from myad.compile.index import Affine, Axis, affine
+from myad.compile.kernel import IDENTITY, Kernel
+from myad.compile.layout import Layout
+from myad.compile.loops import LoopBuilder, LoopCode, Value, check
+
+Env = dict[Axis, Affine]
+
+
+@dataclass
+class Schedule:
+    """How a kernel runs.
+
+    Fields: `vector` the axis along the lanes, if any, and `lanes`; `chunks` vectors of that axis
+    in one block; `block` parallel axes and how many of their values share a block of registers;
+    `unroll` reduced axes written out in full; `loops` the remaining parallel axes, outermost
+    first; `reductions` the remaining reduced ones; `ways` partial sums per accumulator.
+    """
+
+    vector: Axis | None = None
+    lanes: int = 1
+    chunks: int = 1
+    block: dict[Axis, int] = field(default_factory=dict)
+    unroll: list[Axis] = field(default_factory=list)
+    loops: list[Axis] = field(default_factory=list)
+    reductions: list[Axis] = field(default_factory=list)
+    ways: int = 1
+
+    def __str__(self) -> str:
+        parts = [f"vector {self.vector.name} x{self.lanes}" if self.vector else "scalar"]
+        if self.chunks > 1:
+            parts.append(f"{self.chunks} vectors")
+        parts += [f"{n} of {axis!r}" for axis, n in self.block.items()]
+        if self.unroll:
+            parts.append("unrolled " + " ".join(a.name for a in self.unroll))
+        return ", ".join(parts)
+
+
+@dataclass
+class _Piece:
+    """A part of the vector axis: `chunks` of (first element, valid lanes), repeated by `loop`."""
+
+    chunks: list[tuple[Affine, int]]
+    loop: Axis | None = None
+
+
+def lower(kernel: Kernel, schedule: Schedule, layouts: dict[Buffer, Layout]) -> LoopCode:
+    """The checked loop code of `kernel`."""
+    return check(_Lowering(kernel, schedule, layouts).code())
+
+
+class _Lowering:
+    def __init__(self, kernel: Kernel, schedule: Schedule, layouts: dict[Buffer, Layout]) -> None:
+        self.kernel, self.schedule, self.layouts = kernel, schedule, layouts
+        self.build = LoopBuilder(kernel.name, str(schedule))
+        self.lane = Axis("lane", schedule.lanes) if schedule.vector else None
+        self.env: Env = {}
+        self.valid = schedule.lanes
+        self.finished: Value | None = None
+
+    def code(self) -> LoopCode:
+        """The whole nest."""
+        kernel, vector = self.kernel, self.schedule.vector
+        output = self.layouts[kernel.output].storage
+        if kernel.accumulate:
+            self.build.zero(output)
+        pieces = self.pieces() if vector in kernel.parallel else [_Piece([(affine(0), 1)])]
+        for piece in pieces:
+            loops = [*self.schedule.loops, *([piece.loop] if piece.loop else [])]
+            self.nest(loops, piece)
+        return self.build.code
+
+    def pieces(self) -> list[_Piece]:
+        """The vector axis cut into runs of equal blocks and a rest."""
+        axis, lanes, chunks = self.schedule.vector, self.schedule.lanes, self.schedule.chunks
+        assert axis is not None
+        count = -(-axis.size // lanes)
+        parts = [(n * lanes, min(lanes, axis.size - n * lanes)) for n in range(count)]
+        if count <= chunks:
+            return [_Piece([(affine(first), valid) for first, valid in parts])]
+        runs = (axis.size // lanes) // chunks
+        pieces = []
+        if runs > 1:
+            loop = Axis(f"{axis.name}v", runs)
+            step = lanes * chunks
+            pieces.append(_Piece([(loop * step + lanes * n, lanes) for n in range(chunks)], loop))
+        start = runs * chunks if runs > 1 else 0
+        for first in range(start, count, chunks):
+            rest = parts[first : first + chunks]
+            pieces.append(_Piece([(affine(first), valid) for first, valid in rest]))
+        return pieces
+
+    def nest(self, loops: list[Axis], piece: _Piece) -> None:
+        if not loops:
+            self.block(piece)
+            return
+        axis, count = loops[0], self.schedule.block.get(loops[0], 1)
+        if count == axis.size:
+            self.nest(loops[1:], piece)
+            return
+        var = axis if count == 1 else Axis(f"{axis.name}b", axis.size // count)
+        with self.build.loop(var):
+            self.env[axis] = affine(var) * count
+            self.nest(loops[1:], piece)
+            del self.env[axis]
+
+    def points(self, piece: _Piece) -> list[tuple[Env, int]]:
+        """Environment and valid lanes of every accumulator of a block."""
+        axes = list(self.schedule.block)
+        points = []
+        for place in product(*(range(self.schedule.block[axis]) for axis in axes)):
+            env = {a: self.env.get(a, affine(0)) + n for a, n in zip(axes, place, strict=True)}
+            for first, valid in piece.chunks:
+                if self.schedule.vector in self.kernel.parallel:
+                    assert self.schedule.vector is not None and self.lane is not None
+                    env = {**env, self.schedule.vector: first + self.lane}
+                points.append((env, valid))
+        return points
+
+    def block(self, piece: _Piece) -> None:
+        points = self.points(piece)
+        if self.kernel.accumulate:
+            self.accumulate(points)
+            return
+        if self.kernel.combine == "store":
+            values = [self.at(env, valid, self.kernel.body) for env, valid in points]
+        else:
+            values = self.reduction(points)
+        for (env, valid), value in zip(points, values, strict=True):
+            self.finished = value
+            if self.kernel.epilogue is not None:
+                value = self.at(env, valid, self.kernel.epilogue)
+            self.store(env, valid, value)
+
+    def at(self, env: Env, valid: int, expr: Expr) -> Value:
+        saved, self.env, self.valid = self.env, {**self.env, **env}, valid
+        value = self.evaluate(expr)
+        self.env = saved
+        return value
+
+    def reduction(self, points: list[tuple[Env, int]]) -> list[Value]:
+        """The finished sums of a block, one per point."""
+        kernel, ways = self.kernel, self.schedule.ways
+        inside = self.schedule.vector is not None and self.schedule.vector in kernel.reduced
+        across = self.schedule.vector in kernel.parallel or inside
+        lanes = self.schedule.lanes if across else 1
+        start = self.build.const(IDENTITY[kernel.combine], kernel.output.dtype)
+        sums = [self.build.spread(start, lanes)] * (len(points) * ways)
+        for piece in self.pieces() if inside else [_Piece([(affine(0), lanes)])]:
+            loops = [*([piece.loop] if piece.loop else []), *self.schedule.reductions]
+            sums = self.reduce(loops, sums, points, piece, inside)
+        combined = []
+        for n in range(len(points)):
+            total = sums[n * ways]
+            for way in range(1, ways):
+                total = self.build.apply(kernel.combine, total, sums[n * ways + way])
+            combined.append(self.build.across(kernel.combine, total) if inside else total)
+        return combined
+
+    def reduce(
+        self, loops: list[Axis], sums: list[Value], points: list[tuple[Env, int]],
+        piece: _Piece, inside: bool,
+    ) -> list[Value]:  # fmt: skip
+        if loops:
+            with self.build.loop(loops[0], sums) as loop:
+                self.env[loops[0]] = affine(loops[0])
+                loop.yields = self.reduce(loops[1:], loop.carried, points, piece, inside)
+                del self.env[loops[0]]
+            return loop.yields
+        sums = list(sums)
+        for turn, (inner, width) in enumerate(self.inner_points(piece, inside)):
+            for n, (env, valid) in enumerate(points):
+                place = n * self.schedule.ways + turn % self.schedule.ways
+                saved, self.env = self.env, {**self.env, **env, **inner}
+                self.valid = width if inside else valid
+                sums[place] = self.add(sums[place], width if inside else None)
+                self.env = saved
+        return sums
+
+    def inner_points(self, piece: _Piece, inside: bool) -> Iterator[tuple[Env, int]]:
+        axes = self.schedule.unroll
+        for place in product(*(range(axis.size) for axis in axes)):
+            env = {a: affine(n) for a, n in zip(axes, place, strict=True)}
+            for first, width in piece.chunks:
+                if inside:
+                    assert self.schedule.vector is not None and self.lane is not None
+                    yield {**env, self.schedule.vector: first + self.lane}, width
+                else:
+                    yield env, width
+
+    def add(self, total: Value, width: int | None) -> Value:
+        """`total ⊕ body` here; lanes from `width` on, if it is given, count for nothing."""
+        body, combine = self.kernel.body, self.kernel.combine
+        partial = width is not None and width < self.schedule.lanes
+        if combine == "add" and isinstance(body, Apply) and body.op == "mul":
+            left, right = (self.evaluate(arg) for arg in body.args)
+            if partial and not self.zero_beyond(body.args, width):
+                assert width is not None
+                left = self.keep(left, width, 0.0)
+                right = self.keep(right, width, 0.0)
+            return self.build.apply("fma", left, right, total)
+        value = self.evaluate(body)
+        if partial:
+            assert width is not None
+            value = self.keep(value, width, IDENTITY[combine])
+        return self.build.apply(combine, total, value)
+
+    def keep(self, value: Value, width: int, other: float) -> Value:
+        return self.build.keep(self.build.spread(value, self.schedule.lanes), width, other)
+
+    def zero_beyond(self, factors: tuple[Expr, ...], width: int | None) -> bool:
+        """Whether a factor is read with its row's padding, which holds zeros."""
+        for factor in factors:
+            if isinstance(factor, Load) and self.layouts[factor.buffer].zero_pads:
+                layout = self.layouts[factor.buffer]
+                index = tuple(i.substitute(self.env) for i in factor.index)
+                assert self.lane is not None
+                if layout.inner is None or not index[layout.inner].coefficient(self.lane):
+                    continue
+                _, place = layout.row_place(index)
+                fixed = not set(place.terms) - {self.lane}
+                if fixed and place.const + (width or 0) == layout.row_size:
+                    return place.const + self.schedule.lanes <= layout.row_step
+        return False
+
+    def accumulate(self, points: list[tuple[Env, int]]) -> None:
+        """Read, add and write back each point: windows that overlap."""
+
+        def turn(loops: list[Axis]) -> None:
+            if loops:
+                with self.build.loop(loops[0]):
+                    self.env[loops[0]] = affine(loops[0])
+                    turn(loops[1:])
+                    del self.env[loops[0]]
+                return
+            output = self.kernel.output
+            for env, valid in points:
+                value = self.at(env, valid, self.kernel.body)
+                before = self.at(env, valid, Load(output, self.kernel.index))
+                self.store(env, valid, self.build.apply("add", before, value))
+
+        turn(self.schedule.reductions)
+
+    def evaluate(self, expr: Expr) -> Value:
+        build = self.build
+        if isinstance(expr, Const):
+            return build.const(expr.value, expr.dtype)
+        if isinstance(expr, Load):
+            return self.load(expr)
+        if isinstance(expr, Sum):
+            assert self.finished is not None
+            return self.finished
+        if isinstance(expr, AxisValue):
+            index = expr.index.substitute(self.env)
+            along = self.lane is not None and index.coefficient(self.lane)
+            base = index - self.lane * index.coefficient(self.lane) if along else index
+            if not along:
+                return build.index(base, None, 1, expr.dtype)
+            return self.build.value(
+                "index", (), expr.dtype, self.schedule.lanes,
+                address=base, step=index.coefficient(self.lane),
+            )  # fmt: skip
+        assert isinstance(expr, Apply)
+        if expr.op == "add" and expr.dtype in ("f32", "f64"):
+            for product_, other in (expr.args, expr.args[::-1]):
+                if isinstance(product_, Apply) and product_.op == "mul":
+                    operands = [self.evaluate(a) for a in (*product_.args, other)]
+                    return build.apply("fma", *operands)
+        return build.apply(expr.op, *(self.evaluate(a) for a in expr.args), dtype=expr.dtype)
+
+    def load(self, expr: Load) -> Value:
+        layout = self.layouts[expr.buffer]
+        index = tuple(i.substitute(self.env) for i in expr.index)
+        row = None
+        if expr.buffer.kind == "stream":
+            return self.stream(expr, index)
+        address = layout.address(index)
+        stride = address.coefficient(self.lane) if self.lane is not None else 0
+        if not stride:
+            return self.build.load(layout.storage, address, row=row)
+        assert self.lane is not None
+        base, lanes = address - self.lane * stride, self.schedule.lanes
+        reach = base.bounds()[1] + (lanes if stride == 1 else lanes * stride) - 1
+        low = base.bounds()[0] + min(0, stride * (lanes - 1))
+        whole = reach < layout.size and low >= 0 and stride in (1, 2)
+        valid = lanes if whole else min(self.valid, lanes)
+        return self.build.load(layout.storage, base, lanes=lanes, stride=stride, valid=valid)
+
+    def stream(self, expr: Load, index: tuple[Affine, ...]) -> Value:
+        """A load from the caller's rows: `rows` says which row each example is."""
+        layout = self.layouts[expr.buffer]
+        rows = self.layouts[rows_of(self.layouts)]
+        example, inner = index[0], layout.address((affine(0), *index[1:]))
+        if self.lane is None or not example.coefficient(self.lane):
+            row = self.build.load(rows.storage, example)
+            stride = inner.coefficient(self.lane) if self.lane is not None else 0
+            if not stride:
+                return self.build.load(layout.storage, inner, row=row)
+            assert self.lane is not None
+            base = inner - self.lane * stride
+            return self.build.load(
+                layout.storage, base, lanes=self.schedule.lanes, stride=stride,
+                valid=self.valid, row=row,
+            )  # fmt: skip
+        return self.gathered(expr, index)
+
+    def gathered(self, expr: Load, index: tuple[Affine, ...]) -> Value:
+        """One element per lane, each from its own row."""
+        layout, rows = self.layouts[expr.buffer], self.layouts[rows_of(self.layouts)]
+        assert self.lane is not None
+        parts = []
+        for lane in range(min(self.valid, self.schedule.lanes)):
+            here = tuple(i.substitute({self.lane: affine(lane)}) for i in index)
+            row = self.build.load(rows.storage, here[0])
+            address = layout.address((affine(0), *here[1:]))
+            parts.append(self.build.load(layout.storage, address, row=row))
+        return self.build.value("pack", tuple(parts), expr.dtype, self.schedule.lanes)
+
+    def store(self, env: Env, valid: int, value: Value) -> None:
+        layout = self.layouts[self.kernel.output]
+        full_env = {**self.env, **env}
+        index = tuple(i.substitute(full_env) for i in self.kernel.index)
+        address = layout.address(index)
+        stride = address.coefficient(self.lane) if self.lane is not None else 0
+        if not stride:
+            self.build.store(layout.storage, address, value)
+            return
+        assert self.lane is not None
+        lanes = self.schedule.lanes
+        value = self.build.spread(value, lanes)
+        base = address - self.lane * stride
+        if stride == 1 and valid < lanes and self.owns_rest(layout, index, valid):
+            value = self.build.keep(value, valid, 0.0)
+            valid = lanes
+        self.build.store(layout.storage, base, value, stride=stride, valid=valid)
+
+    def owns_rest(self, layout: Layout, index: tuple[Affine, ...], valid: int) -> bool:
+        """Whether the lanes from `valid` on fall into the padding of the row being written."""
+        if layout.inner is None or not index[layout.inner].coefficient(self.lane or Axis("", 1)):
+            return False
+        _, place = layout.row_place(index)
+        if set(place.terms) - {self.lane}:
+            return False
+        ends = place.const + valid == layout.row_size
+        return ends and place.const + self.schedule.lanes <= layout.row_step
+
+
+def rows_of(layouts: dict[Buffer, Layout]) -> Buffer:
+    """The buffer of row numbers, which every program with streams has."""
+    return next(buffer for buffer in layouts if buffer.name == "rows")
+
+
+Chooser = Callable[[Kernel, dict[Buffer, Layout]], Schedule]

@@ -1,0 +1,81 @@
+"""Compiles LLVM IR for this computer's processor with llvmlite, in memory."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from myad.compile.layout import Machine
+from myad.errors import CompileError
+
+
+@cache
+def binding() -> Any:
+    """llvmlite, initialised.
+
+    Raises: CompileError if llvmlite is missing or does not know this processor.
+    """
+    try:
+        import llvmlite.binding as llvm
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    except (ImportError, OSError, RuntimeError) as error:
+        raise CompileError(
+            f"compile: llvmlite is not usable here ({error}). Install llvmlite, or train eagerly."
+        ) from error
+    return llvm
+
+
+@cache
+def host() -> Machine:
+    """Vector width and registers of this processor, asked of LLVM.
+
+    The variable MYAD_VECTOR_BYTES (16, 32 or 64) narrows the vectors, to try other machines' code.
+    """
+    features = binding().get_host_cpu_features()
+    if features.get("avx512f"):
+        machine = Machine(64, 32)
+    elif features.get("avx"):
+        machine = Machine(32, 16)
+    else:  # NEON has 32 registers of 16 bytes, SSE 16
+        machine = Machine(16, 32 if features.get("neon") else 16)
+    asked = os.environ.get("MYAD_VECTOR_BYTES")
+    if asked in ("16", "32", "64") and int(asked) < machine.vector_bytes:
+        return Machine(int(asked), machine.registers)
+    return machine
+
+
+class NativeModule:
+    """Machine code of one LLVM module; keep it alive as long as its functions are called."""
+
+    def __init__(self, ir: str) -> None:
+        llvm = binding()
+        module = llvm.parse_assembly(ir)
+        module.verify()
+        target = llvm.Target.from_default_triple()
+        machine = target.create_target_machine(
+            cpu=llvm.get_host_cpu_name(),
+            features=llvm.get_host_cpu_features().flatten(),
+            opt=3,
+        )
+        tuning = llvm.create_pipeline_tuning_options(speed_level=2)
+        # The loop code is vectorised and unrolled already: LLVM's own attempts only cost time.
+        tuning.loop_vectorization = False
+        tuning.slp_vectorization = False
+        tuning.loop_unrolling = False
+        builder = llvm.create_pass_builder(machine, tuning)
+        builder.getModulePassManager().run(module, builder)
+        self.optimised = module
+        self.machine = machine
+        self.engine = llvm.create_mcjit_compiler(module, machine)
+        self.engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """The address of a function."""
+        return self.engine.get_function_address(name)
+
+    def assembly(self) -> str:
+        """The machine code as text."""
+        return self.machine.emit_assembly(self.optimised)

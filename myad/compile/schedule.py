@@ -1,0 +1,258 @@
+"""How each kernel runs, chosen from its shapes: vector axis, register block, unrolling, and the
+layout of every buffer. All decisions are here; `lower.py` only carries them out.
+
+The choice is a search under a small cost model, in units of one vector operation: a kernel costs
+its points, each with its arithmetic and its loads, a strided or gathered load costing as many
+scalar loads as it has lanes. Layouts are chosen by descent: each buffer's contiguous dimension is
+changed as long as the modelled cost of the kernels that touch it falls.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+
+from myad.compile.expr import Apply, Buffer, Expr, Load, walk
+from myad.compile.index import Axis
+from myad.compile.kernel import Kernel
+from myad.compile.layout import Layout, Machine
+from myad.compile.loops import BYTES
+from myad.compile.lower import Schedule
+
+# Cost of an operation on one vector, in fused multiply-adds; what is not named costs 1.
+COST = {"div": 4, "sqrt": 6, "exp": 10, "log": 60, "tanh": 60, "pow": 120, "mul": 0.5, "cast": 0.5}
+ACROSS_COST = 6.0  # adding up the lanes of a vector
+CALLED = ("log", "tanh", "pow")  # one library call per lane
+MAX_UNROLLED = 96  # multiply-adds written out in one block: more only costs compile time
+LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
+
+
+def plan(kernels: list[Kernel], buffers: list[Buffer], machine: Machine) -> dict[Buffer, Layout]:
+    """The layout of every buffer, by descent on the modelled cost."""
+    layouts = {b: Layout(b, machine, tuple(range(len(b.shape)))) for b in buffers}
+    touching: dict[Buffer, list[Kernel]] = {b: [] for b in buffers}
+    for kernel in kernels:
+        for buffer in {kernel.output, *(load.buffer for load in kernel.reads())}:
+            touching[buffer].append(kernel)
+    costs = {k: cheapest(k, layouts, machine)[0] for k in kernels}
+    changed = True
+    while changed:
+        changed = False
+        for buffer in buffers:
+            changed |= _improve(buffer, touching[buffer], layouts, costs, machine)
+    return layouts
+
+
+def _improve(
+    buffer: Buffer, kernels: list[Kernel], layouts: dict[Buffer, Layout],
+    costs: dict[Kernel, float], machine: Machine,
+) -> bool:  # fmt: skip
+    """Try every other contiguous dimension of `buffer`; keep the best if it is cheaper."""
+    if buffer.kind == "stream" or sum(extent > 1 for extent in buffer.shape) < 2:
+        return False
+    best, before = layouts[buffer], sum(costs[k] for k in kernels)
+    lowest = before
+    for dim, extent in enumerate(buffer.shape):
+        if extent == 1 or dim == best.inner:
+            continue
+        order = (*(d for d in range(len(buffer.shape)) if d != dim), dim)
+        trial = Layout(buffer, machine, order)
+        layouts[buffer] = trial
+        cost = sum(cheapest(k, layouts, machine)[0] for k in kernels)
+        if cost < lowest * 0.999:
+            best, lowest = trial, cost
+    layouts[buffer] = best
+    if lowest < before:
+        costs.update({k: cheapest(k, layouts, machine)[0] for k in kernels})
+        return True
+    return False
+
+
+def cheapest(
+    kernel: Kernel, layouts: dict[Buffer, Layout], machine: Machine
+) -> tuple[float, Axis | None]:
+    """The modelled cost of `kernel` under its best vector axis, and that axis."""
+    candidates = [None, *(a for a in kernel.axes if _can_be_vector(kernel, a))]
+    return min(
+        ((cost(kernel, axis, layouts, machine), axis) for axis in candidates), key=lambda c: c[0]
+    )
+
+
+def _can_be_vector(kernel: Kernel, axis: Axis) -> bool:
+    """Overlapping windows are added one by one: lanes must write different elements."""
+    if not kernel.accumulate:
+        return True
+    own = [part for part in kernel.index if axis in part.terms]
+    return len(own) == 1 and own[0].plain() is axis
+
+
+def cost(
+    kernel: Kernel, axis: Axis | None, layouts: dict[Buffer, Layout], machine: Machine
+) -> float:
+    """Modelled cost of `kernel` with `axis` along the lanes."""
+    lanes = machine.lanes_for(axis.size, kernel_dtype(kernel)) if axis else 1
+    vectors = -(-axis.size // lanes) if axis else 1
+    points = prod(a.size for a in kernel.axes if a is not axis) * vectors
+    outputs = prod(a.size for a in kernel.parallel if a is not axis)
+    inside = axis is not None and axis in kernel.reduced
+    outputs *= vectors if axis and not inside else 1
+    total = points * work(kernel.body, axis, lanes, layouts)
+    total += outputs * (ACROSS_COST if inside else 0.0)
+    if kernel.epilogue is not None:
+        total += outputs * work(kernel.epilogue, None if inside else axis, lanes, layouts)
+    stored = _access(kernel.output, kernel.index, None if inside else axis, lanes, layouts)
+    return total + outputs * stored * (2 if kernel.accumulate else 1)
+
+
+def work(expr: Expr, axis: Axis | None, lanes: int, layouts: dict[Buffer, Layout]) -> float:
+    """Modelled cost of one evaluation of `expr`."""
+    total = 0.0
+    for node in walk(expr):
+        if isinstance(node, Apply):
+            each = COST.get(node.op, 1.0)
+            total += each * lanes if node.op in CALLED else each
+        elif isinstance(node, Load):
+            total += 0.5 * _access(node.buffer, node.index, axis, lanes, layouts)
+    return total
+
+
+def _access(
+    buffer: Buffer, index: tuple, axis: Axis | None, lanes: int, layouts: dict[Buffer, Layout]
+) -> float:
+    """Cost of reaching `lanes` elements: 1 together, 3 every second, else 2 each."""
+    if axis is None or not any(axis in part.terms for part in index):
+        return 1.0
+    if buffer.kind == "stream" and index[0].coefficient(axis):
+        return 3.0 * lanes
+    layout = layouts[buffer]
+    stride = sum(
+        part.coefficient(axis) * (layout.strides[dim] if dim != layout.inner else 1)
+        for dim, part in enumerate(index)
+    )
+    if layout.inner is not None and index[layout.inner].coefficient(axis):
+        stride = stride // layout.phases if stride % layout.phases == 0 else stride
+    return {1: 1.0, 2: 3.0}.get(stride, 2.0 * lanes)
+
+
+def kernel_dtype(kernel: Kernel) -> str:
+    """The widest dtype a kernel computes in: it decides the number of lanes."""
+    found = {kernel.output.dtype, kernel.body.dtype}
+    found |= {load.buffer.dtype for load in kernel.reads()}
+    return max(found, key=lambda dtype: (BYTES[dtype], dtype))
+
+
+def choose(kernel: Kernel, layouts: dict[Buffer, Layout], machine: Machine) -> Schedule:
+    """The schedule of `kernel` for these layouts."""
+    _, vector = cheapest(kernel, layouts, machine)
+    lanes = machine.lanes_for(vector.size, kernel_dtype(kernel)) if vector else 1
+    schedule = Schedule(vector, lanes)
+    vectors = -(-vector.size // lanes) if vector else 1
+    parallel = [a for a in kernel.parallel if a is not vector]
+    reduced = [a for a in kernel.reduced if a is not vector]
+    if kernel.accumulate:
+        schedule.loops, schedule.reductions = parallel, reduced
+        schedule.chunks = min(vectors, LONG_ROW)
+        return schedule
+    inside = vector is not None and vector in kernel.reduced
+    block, chunks = register_block(kernel, parallel, 1 if inside else vectors, vector, machine)
+    schedule.block = block
+    schedule.chunks = chunks
+    sums = prod(block.values()) * (1 if inside else chunks)
+    if inside:
+        schedule.chunks = _inner_chunks(vectors, vector, lanes, sums)
+    turns = schedule.chunks if inside else 1
+    schedule.unroll = _unrolled(reduced, sums * turns)
+    schedule.reductions = [a for a in _by_layout(kernel, reduced, layouts)
+                           if a not in schedule.unroll]  # fmt: skip
+    schedule.loops = _by_layout(kernel, parallel, layouts)
+    turns *= prod(a.size for a in schedule.unroll)
+    if reduced or inside:
+        schedule.ways = max(1, min(turns, 8 // sums, 4))
+    return schedule
+
+
+def _inner_chunks(vectors: int, vector: Axis | None, lanes: int, sums: int) -> int:
+    assert vector is not None
+    if vectors <= LONG_ROW and vectors * sums <= MAX_UNROLLED:
+        return vectors
+    return max(1, min(4, MAX_UNROLLED // max(1, sums)))
+
+
+def _unrolled(reduced: list[Axis], each: int) -> list[Axis]:
+    """The innermost reduced axes that may be written out in full."""
+    chosen: list[Axis] = []
+    count = each
+    for axis in sorted(reduced, key=lambda a: a.size):
+        if count * axis.size > MAX_UNROLLED:
+            break
+        count *= axis.size
+        chosen.append(axis)
+    return chosen
+
+
+def _by_layout(
+    kernel: Kernel, axes: list[Axis], layouts: dict[Buffer, Layout]
+) -> list[Axis]:
+    """`axes`, the one with the longest step through the largest buffer first."""
+    reads = [*kernel.reads(), Load(kernel.output, kernel.index)]
+
+    def step(axis: Axis) -> int:
+        steps = [abs(part.coefficient(axis)) * layouts[load.buffer].strides[dim]
+                 for load in reads for dim, part in enumerate(load.index)]  # fmt: skip
+        return max(steps, default=0)
+
+    return sorted(axes, key=step, reverse=True)
+
+
+def register_block(
+    kernel: Kernel, parallel: list[Axis], vectors: int, vector: Axis | None, machine: Machine
+) -> tuple[dict[Axis, int], int]:
+    """How many values of which parallel axes, and how many vectors, share the registers.
+
+    The block with the fewest loads per multiply-add wins, among those whose sums leave room for
+    the operands.
+    """
+    if kernel.combine == "store":
+        return _small_block(parallel, vectors)
+    limit = machine.registers * 3 // 4
+    reads = [load for load in dict.fromkeys(loads_of(kernel.body))]
+    best: tuple[tuple[float, int], dict[Axis, int], int] | None = None
+    widths = [n for n in range(1, min(vectors, limit) + 1) if vectors % n == 0 or n == 1]
+    options = [[n for n in range(1, min(a.size, limit) + 1) if a.size % n == 0] for a in parallel]
+    for chunks in widths:
+        for counts in product(*options):
+            if (sums := chunks * prod(counts)) > limit or sum(n > 1 for n in counts) > 3:
+                continue
+            block = {a: n for a, n in zip(parallel, counts, strict=True) if n > 1}
+            loaded = sum(_distinct(load, block, chunks, vector) for load in reads)
+            # a sum waits 4 cycles for the one before it, two start per cycle: 8 in flight
+            score = (max(loaded / sums, 0.5) + 0.1 * max(0, 8 - sums) / 8, -sums)
+            if best is None or score < best[0]:
+                best = score, block, chunks
+    assert best is not None
+    return best[1], best[2]
+
+
+def _small_block(parallel: list[Axis], vectors: int) -> tuple[dict[Axis, int], int]:
+    """Elementwise kernels: whole short rows, and short axes written out."""
+    chunks = vectors if vectors <= LONG_ROW else 4
+    block: dict[Axis, int] = {}
+    count = chunks
+    for axis in sorted(parallel, key=lambda a: a.size):
+        if count * axis.size > 16:
+            break
+        block[axis] = axis.size
+        count *= axis.size
+    return block, chunks
+
+
+def loads_of(expr: Expr) -> list[Load]:
+    """Every load of an expression."""
+    return [node for node in walk(expr) if isinstance(node, Load)]
+
+
+def _distinct(load: Load, block: dict[Axis, int], chunks: int, vector: Axis | None) -> float:
+    """Loads of one operand for a block."""
+    used = {axis for part in load.index for axis in part.terms}
+    count = prod(n for axis, n in block.items() if axis in used)
+    return float(count * (chunks if vector in used else 1))

@@ -1,0 +1,191 @@
+"""The backward pass: gradients by walking the record from the newest tensor to the oldest.
+
+A tensor is always newer than its inputs, so the order of creation is a topological order: when a
+tensor's turn comes, every consumer has added its share to its gradient. The walk is a loop around
+a heap, so graphs of any depth work.
+
+If the mask of the output shows that nobody else follows it, gradient rules run on plain arrays, at
+the speed of NumPy; otherwise they run on tensors and are recorded, and can be differentiated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from myad.core import LEAF_BIT, Primitive, Tensor, next_order, thread_state
+from myad.errors import DTypeError, GraphError, ShapeError
+
+ndarray = np.ndarray
+_free_bits = [1 << 1]
+_bits_made = count(2)
+
+
+def _pass_on(dz: Any, z: Any, x: Any) -> tuple[Any]:
+    return (dz,)
+
+
+def _refuse_freed(dz: Any, z: Any) -> None:
+    raise GraphError(
+        "the record of this computation was freed by an earlier backward();"
+        " call that one with keep_graph=True."
+    )
+
+
+class _Marker(Primitive):
+    """Stands in a record where no operation took place."""
+
+    def __init__(self, name: str, rule: Callable[..., Any]) -> None:
+        self.name = name
+        self.vjp = rule
+
+
+_alias = _Marker("alias", _pass_on)
+_freed = _Marker("freed", _refuse_freed)
+
+
+def backward(
+    tensor: Tensor, seed: Any = None, *, create_graph: bool = False, keep_graph: bool = False
+) -> None:
+    """Add the gradient of this tensor to `.grad` of every leaf it was computed from.
+
+    Args:
+        seed: upstream gradient, shape of this tensor; left out, this must be a scalar (1).
+        create_graph: record the backward pass, so that gradients can be differentiated.
+        keep_graph: keep the record; otherwise it is freed, and with it its memory.
+    Raises: GraphError if nothing was recorded or the record was freed; ShapeError.
+    """
+    if not tensor.requires_grad:
+        raise GraphError(
+            "backward: this tensor depends on no leaf. Make one with Tensor(...,"
+            " requires_grad=True), outside of no_grad()."
+        )
+    seed = seed_for(tensor, seed, "backward")
+    keep = keep_graph or create_graph
+    leaves = backpropagate([(tensor, seed)], None, LEAF_BIT, record=create_graph, keep=keep)
+    for leaf, gradient in leaves:
+        gradient = gradient if type(gradient) is Tensor else Tensor(gradient)
+        leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+
+
+def take_bit() -> int:
+    """A tracking bit nobody else holds; return it with `free_bit`."""
+    try:
+        return _free_bits.pop()
+    except IndexError:
+        return 1 << next(_bits_made)
+
+
+def free_bit(bit: int) -> None:
+    """Give a bit of `take_bit` back."""
+    _free_bits.append(bit)
+
+
+def alias(x: Any, bit: int) -> Tensor:
+    """A tensor with the value of `x` that is tracked by `bit` and by all who track `x`."""
+    z = Tensor(x)
+    if z.dtype.kind != "f":
+        raise DTypeError(f"grad: only floating-point arguments have gradients, not {z.dtype}.")
+    z.tracked = bit
+    if type(x) is Tensor and x.tracked and thread_state.recording:
+        z.tracked |= x.tracked
+        z.op, z.inputs, z.static = _alias, (x,), {}
+    z.order = next_order()
+    return z
+
+
+def release(z: Any, bit: int) -> Any:
+    """`z` as those see it who do not hold `bit`: same value, its record only if others follow."""
+    if type(z) is not Tensor or not z.tracked & bit:
+        return z
+    result = Tensor(z.value)
+    others = z.tracked & ~bit
+    if others:
+        result.tracked = others
+        result.op, result.inputs, result.static = _alias, (z,), {}
+        result.order = next_order()
+    return result
+
+
+def backpropagate(
+    seeds: Iterable[tuple[Tensor, Any]],
+    targets: Sequence[Tensor] | None,
+    bit: int,
+    *,
+    record: bool,
+    keep: bool = True,
+) -> list[tuple[Tensor, Any]]:
+    """Walk the record from `seeds` to `targets`, from the newest tensor to the oldest.
+
+    A tensor is always newer than its inputs, so when its turn comes every consumer has added its
+    share to its gradient: the order of creation is a topological order.
+
+    Args:
+        seeds: pairs of a tensor tracked by `bit` and its upstream gradient.
+        targets: where to stop; None means all leaves.
+        bit: whose record to follow.
+        record: make the gradients differentiable (they are Tensors then, arrays otherwise).
+        keep: leave the record as it is; otherwise each tensor drops its inputs once it is done.
+    Returns: pairs of a target and its gradient; targets that were not reached are left out.
+    """
+    stop = None if targets is None else {id(target) for target in targets}
+    gradients: dict[int, Any] = {}
+    heap: list[tuple[int, Tensor]] = []
+    found = []
+    for z, seed in seeds:
+        _add_gradient(gradients, heap, z, seed)
+    before, thread_state.recording = thread_state.recording, record
+    try:
+        while heap:
+            z = heappop(heap)[1]
+            dz = gradients.pop(id(z))
+            op = z.op
+            if op is None or (stop is not None and id(z) in stop):
+                found.append((z, dz))
+                continue
+            if record or type(z.value) is not ndarray:
+                shares = op.vjp(dz, z, *z.inputs, **z.static)
+            else:  # plain arrays: the rule runs at the speed of NumPy
+                values = [x.value if type(x) is Tensor else x for x in z.inputs]
+                shares = op.vjp(dz, z.value, *values, **z.static)
+            for x, dx in zip(z.inputs, shares, strict=True):
+                if dx is not None and type(x) is Tensor and x.tracked & bit:
+                    _add_gradient(gradients, heap, x, dx() if callable(dx) else dx)
+            if not keep:
+                z.op, z.inputs = _freed, ()
+    finally:
+        thread_state.recording = before
+    return found if stop is None else [pair for pair in found if id(pair[0]) in stop]
+
+
+def _add_gradient(gradients: dict[int, Any], heap: list, x: Tensor, dx: Any) -> None:
+    key = id(x)
+    if key in gradients:
+        gradients[key] = gradients[key] + dx
+    else:
+        gradients[key] = dx
+        heappush(heap, (-x.order, x))
+
+
+def seed_for(z: Tensor, seed: Any, name: str) -> Any:
+    """The upstream gradient of `z`: `seed` checked, or 1 for a scalar."""
+    if seed is None:
+        if z.shape != ():
+            raise GraphError(
+                f"{name}: the output has shape {z.shape}, which is no scalar. Reduce it (sum, mean)"
+                f" or pass an upstream gradient of that shape."
+            )
+        seed = np.ones((), z.dtype)
+    elif type(seed) is not Tensor:
+        seed = np.asarray(seed, dtype=z.dtype if not isinstance(seed, ndarray) else None)
+    if seed.shape != z.shape or seed.dtype != z.dtype:
+        raise ShapeError(
+            f"{name}: the upstream gradient must be {z.shape} {z.dtype} like the output,"
+            f" not {seed.shape} {seed.dtype}."
+        )
+    concrete = type(seed) is Tensor and not seed.tracked and type(seed.value) is ndarray
+    return seed.value if concrete and type(z.value) is ndarray else seed

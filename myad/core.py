@@ -1,0 +1,352 @@
+"""The core of automatic differentiation: `Primitive` and `Tensor`.
+
+Nothing here knows an operation. A `Primitive` holds the rules of one operation: its value in NumPy,
+its shape, its gradient. Calling it on a `Tensor` computes the value and, if an input is tracked,
+keeps the inputs: that record is the graph, which `myad.backward` walks.
+
+Who tracks is a bit mask. Bit 0 belongs to leaves made with `requires_grad=True`; every running
+transformation (`grad`, `vjp`, ...) takes a bit of its own. So one look at the mask of an output
+tells whether anybody else follows it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from myad.errors import DTypeError, GraphError, MyadError, OptionError, ShapeError, TraceError
+
+ndarray = np.ndarray
+LEAF_BIT = 1
+PRIMITIVES: dict[str, Primitive] = {}
+
+next_order = count().__next__  # tensors are numbered as they are made
+
+
+class _ThreadState(threading.local):
+    recording = True
+
+
+thread_state = _ThreadState()
+
+
+class Spec(NamedTuple):
+    """What a shape rule reads and returns: a shape and an element type."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class AbstractValue:
+    """Stands for an array of which only shape and dtype are known; the compiler derives from it."""
+
+    __slots__ = ()
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def record(self, op: Primitive, inputs: list[Any], static: dict[str, Any]) -> AbstractValue:
+        """Note that `op` is applied to `inputs` (values, abstract or not); return its result."""
+        raise NotImplementedError
+
+
+class Primitive:
+    """One operation with its rules. Made by `@primitive` from the NumPy value function.
+
+    Arrays are positional, static parameters keyword-only and hashable. Every rule receives all
+    static parameters, those left out by the caller included. Called on arrays alone, a primitive
+    is its value function; called with a `Tensor` among its inputs, it returns a `Tensor`.
+    """
+
+    def __init__(self, value: Callable[..., Any]) -> None:
+        code = value.__code__
+        positional = code.co_argcount
+        self._static_names = code.co_varnames[positional : positional + code.co_kwonlyargcount]
+        self._n_static = len(self._static_names)
+        self._defaults = value.__kwdefaults__ or {}
+        self.name = self.__name__ = value.__name__
+        self.__doc__ = value.__doc__
+        self.value = value
+        self.shape_rule: Any = None
+        self.vjp: Any = None
+        self.kernel_rule: Any = None
+        PRIMITIVES[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def shape(self, rule: Callable[..., Spec]) -> Callable[..., Spec]:
+        """Register the shape rule: objects with `.shape` and `.dtype` -> `Spec`."""
+        self.shape_rule = rule
+        return rule
+
+    def gradient(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Register the gradient rule `(dz, z, *inputs, **static)` -> one gradient per input.
+
+        `None` stands for no gradient, and a function without arguments for a gradient that is
+        computed only if somebody reads it. Rules are written with primitives and operators, so
+        they work on arrays, tensors and abstract values alike.
+        """
+        self.vjp = rule
+        return rule
+
+    def kernel(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Register the kernel rule, by which the compiler writes loop code."""
+        self.kernel_rule = rule
+        return rule
+
+    def __call__(self, *inputs: Any, **static: Any) -> Any:
+        if len(static) != self._n_static:
+            static = self._complete(static)
+        tracked = 0
+        boxed = False
+        for x in inputs:
+            if type(x) is Tensor:
+                boxed = True
+                tracked |= x.tracked
+        if not boxed:
+            return self.value(*inputs, **static)
+        if tracked and not thread_state.recording:
+            tracked = 0
+        return self._apply(inputs, static, tracked)
+
+    def _apply(self, inputs: tuple[Any, ...], static: dict[str, Any], tracked: int) -> Tensor:
+        values = []
+        for x in inputs:
+            if type(x) is Tensor:
+                values.append(x.value)
+            elif type(x) is ndarray:
+                values.append(x)
+            else:
+                constant = as_constant(x, inputs)
+                inputs = tuple([constant if y is x else y for y in inputs])
+                values.append(constant)
+        for value in values:
+            if type(value) is not ndarray:
+                result: Any = self._record(values, static)
+                break
+        else:
+            result = self._evaluate(values, static)
+        z = Tensor(result)
+        if tracked:
+            z.tracked = tracked
+            z.order = next_order()
+            z.op = self
+            z.inputs = inputs
+            z.static = static
+        return z
+
+    def _evaluate(self, values: list[ndarray], static: dict[str, Any]) -> ndarray:
+        try:
+            result = self.value(*values, **static)
+        except MyadError:
+            raise
+        except (ValueError, TypeError, IndexError) as fault:
+            self.shape_rule(*values, **static)  # says it better, if it finds the fault
+            raise ShapeError(f"{self.name}: {fault}.{describe(*values)}") from fault
+        dtype = result.dtype
+        for value in values:
+            if value.dtype is not dtype:  # unusual: let the shape rule decide whether it is allowed
+                self.shape_rule(*values, **static)
+                break
+        return result
+
+    def _record(self, values: list[Any], static: dict[str, Any]) -> AbstractValue:
+        try:
+            hash(tuple(static.values()))
+        except TypeError:
+            raise OptionError(f"{self.name}: cannot hash static parameters {static}") from None
+        abstract = next(v for v in values if isinstance(v, AbstractValue))
+        return abstract.record(self, values, static)
+
+    def _complete(self, static: dict[str, Any]) -> dict[str, Any]:
+        complete = {**self._defaults, **static}
+        if set(complete) != set(self._static_names):
+            raise OptionError(
+                f"{self.name}: static parameters are {', '.join(self._static_names) or 'none'};"
+                f" got {', '.join(static) or 'none'}."
+            )
+        return complete
+
+
+def primitive(value: Callable[..., Any]) -> Primitive:
+    """Make a `Primitive` of a NumPy function; the name of the function is the operation's."""
+    return Primitive(value)
+
+
+def composed(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a kernel rule that is written with other primitives: `(*inputs, **static)` -> result.
+
+    @softmax.kernel
+    @composed
+    def _(x, *, axis): ...
+    """
+    rule.composed = True  # type: ignore[attr-defined]
+    return rule
+
+
+class Tensor:
+    """An array that remembers how it was computed.
+
+    Args:
+        value: an array, or anything NumPy turns into one. It is not copied.
+        dtype: element type to convert to; by default that of `value`.
+        requires_grad: makes a leaf, whose `.grad` is filled by `backward`.
+
+    Attributes: `value` the NumPy array (or an `AbstractValue`); `grad` the gradient, a Tensor, or
+    None; `tracked` the bits of those who follow this tensor; `op`, `inputs`, `static`, `order` the
+    record: by which primitive, of what, with which parameters, and when it was computed.
+    """
+
+    __slots__ = ("grad", "inputs", "op", "order", "static", "tracked", "value")
+    __array_ufunc__ = None  # so that `array + tensor` asks the tensor
+
+    value: Any
+    grad: Tensor | None
+    op: Primitive | None
+    inputs: Sequence[Any]
+    static: dict[str, Any]
+    order: int
+    tracked: int
+
+    def __init__(self, value: Any, dtype: Any = None, *, requires_grad: bool = False) -> None:
+        if type(value) is not ndarray and not isinstance(value, AbstractValue):
+            value = np.asarray(value.value if type(value) is Tensor else value)
+        if dtype is not None:
+            value = np.asarray(value, dtype=dtype)
+        self.value = value
+        self.tracked = 0
+        self.op = None
+        self.inputs = ()
+        self.static = _NOTHING
+        self.grad = None
+        if requires_grad:
+            self._become_leaf()
+
+    def _become_leaf(self) -> None:
+        if self.dtype.kind != "f":
+            raise DTypeError(f"Tensor: only floating-point ones have gradients, not {self.dtype}.")
+        self.tracked = LEAF_BIT
+        self.order = next_order()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return self.value.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Element type."""
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.value.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.value.shape))
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether `backward` follows this tensor."""
+        return bool(self.tracked & LEAF_BIT)
+
+    def numpy(self) -> ndarray:
+        """The array itself, not a copy. Raises TraceError while a program is being recorded."""
+        if type(self.value) is not ndarray:
+            raise TraceError(
+                f"a value was asked of a tensor {self.shape} that is being traced: only shapes are"
+                " known then. Use operations (`where`, `maximum`, ...) instead of Python branches."
+            )
+        return self.value
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        return self.numpy().item()
+
+    def detach(self) -> Tensor:
+        """The same value without its record."""
+        return Tensor(self.value)
+
+    def __repr__(self) -> str:
+        if type(self.value) is not ndarray:
+            return f"Tensor(shape={self.shape}, dtype={self.dtype}, traced)"
+        text = np.array2string(self.value, separator=", ", prefix="Tensor(")
+        note = f", op={self.op.name}" if self.op else ", leaf" if self.tracked else ""
+        return f"Tensor({text}, dtype={self.dtype}{note})"
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a scalar tensor")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
+        if self.tracked:
+            raise GraphError(
+                "this tensor is followed by a derivative, which NumPy would lose:"
+                " use myad's operations, or detach() it."
+            )
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    __hash__ = object.__hash__
+
+    if TYPE_CHECKING:  # operators and methods are installed by myad.ops.methods
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: Any) -> Tensor: ...
+
+        __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
+        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __add__
+        __lt__ = __le__ = __gt__ = __ge__ = __add__
+
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+
+
+_NOTHING: dict[str, Any] = {}
+
+
+class no_grad:
+    """Context in which nothing is recorded: `with no_grad(): ...`."""
+
+    def __enter__(self) -> None:
+        self._before = thread_state.recording
+        thread_state.recording = False
+
+    def __exit__(self, *exception: object) -> None:
+        thread_state.recording = self._before
+
+
+def as_constant(x: Any, others: Iterable[Any]) -> ndarray:
+    """`x` as an array; a Python number takes the dtype of the tensors beside it, as in NumPy."""
+    if isinstance(x, int | float) and not isinstance(x, np.generic):
+        for other in others:
+            if type(other) is Tensor and (other.dtype.kind == "f" or type(x) is not float):
+                return np.asarray(x, dtype=other.dtype)
+    array = np.asarray(x)
+    if array.dtype == object:
+        raise DTypeError(f"{x!r:.80} is neither a tensor, nor an array, nor a number.")
+    return array
+
+
+def describe(*values: Any) -> str:
+    """Shapes and dtypes of the inputs, one indented line each, for error messages."""
+    return "".join(f"\n  input {i}: {tuple(v.shape)} {v.dtype}" for i, v in enumerate(values))

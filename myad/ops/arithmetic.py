@@ -1,0 +1,144 @@
+"""Elementwise arithmetic of two inputs, broadcast against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from myad.core import primitive
+from myad.ops.compare import where
+from myad.ops.functions import log
+from myad.ops.reduce import unbroadcast
+from myad.ops.specs import broadcast_spec
+
+
+@primitive
+def add(x, y):
+    """Elementwise sum z = x + y, broadcasting x and y."""
+    return np.add(x, y)
+
+
+@add.shape
+def _(x, y):
+    return broadcast_spec("add", x, y)
+
+
+@add.gradient
+def _(dz, z, x, y):
+    return unbroadcast(dz, x.shape), lambda: unbroadcast(dz, y.shape)
+
+
+@primitive
+def subtract(x, y):
+    """Elementwise difference z = x − y, broadcasting x and y."""
+    return np.subtract(x, y)
+
+
+@subtract.shape
+def _(x, y):
+    return broadcast_spec("subtract", x, y)
+
+
+@subtract.gradient
+def _(dz, z, x, y):
+    return unbroadcast(dz, x.shape), lambda: unbroadcast(-dz, y.shape)
+
+
+@primitive
+def multiply(x, y):
+    """Elementwise product z = x·y, broadcasting x and y."""
+    return np.multiply(x, y)
+
+
+@multiply.shape
+def _(x, y):
+    return broadcast_spec("multiply", x, y)
+
+
+@multiply.gradient
+def _(dz, z, x, y):
+    # z = x·y  ⇒  dx = dz·y,  dy = dz·x, each summed over the axes that were stretched
+    return lambda: unbroadcast(dz * y, x.shape), lambda: unbroadcast(dz * x, y.shape)
+
+
+@primitive
+def divide(x, y):
+    """Elementwise quotient z = x/y, broadcasting x and y."""
+    return np.divide(x, y)
+
+
+@divide.shape
+def _(x, y):
+    spec = broadcast_spec("divide", x, y)
+    # NumPy divides integers in floating point
+    return spec._replace(dtype=np.divide(np.ones((), x.dtype), np.ones((), y.dtype)).dtype)
+
+
+@divide.gradient
+def _(dz, z, x, y):
+    # z = x/y  ⇒  dx = dz/y,  dy = −dz·z/y
+    return lambda: unbroadcast(dz / y, x.shape), lambda: unbroadcast(-dz * z / y, y.shape)
+
+
+@primitive
+def power(x, y):
+    """Elementwise power z = xʸ, broadcasting x and y."""
+    return np.power(x, y)
+
+
+@power.shape
+def _(x, y):
+    return broadcast_spec("power", x, y)
+
+
+@power.gradient
+def _(dz, z, x, y):
+    # dx = dz·y·xʸ⁻¹, dy = dz·z·ln x. The exponent 0 is kept from becoming −1, and the base 0 from
+    # entering the logarithm: both factors would be infinite where the product is 0.
+    one = np.ones((), x.dtype)
+
+    def dx():
+        return unbroadcast(dz * y * power(x, where(y == 0, one, y - one)), x.shape)
+
+    def dy():
+        return unbroadcast(dz * z * log(where(x == 0, one, x)), y.shape)
+
+    return dx, dy
+
+
+@primitive
+def maximum(x, y):
+    """Elementwise larger of x and y; where they are equal, each gets half of the gradient."""
+    return np.maximum(x, y)
+
+
+@maximum.shape
+def _(x, y):
+    return broadcast_spec("maximum", x, y)
+
+
+@maximum.gradient
+def _(dz, z, x, y):
+    return _shares(dz, x, y, y < x)
+
+
+@primitive
+def minimum(x, y):
+    """Elementwise smaller of x and y; where they are equal, each gets half of the gradient."""
+    return np.minimum(x, y)
+
+
+@minimum.shape
+def _(x, y):
+    return broadcast_spec("minimum", x, y)
+
+
+@minimum.gradient
+def _(dz, z, x, y):
+    return _shares(dz, x, y, x < y)
+
+
+def _shares(dz, x, y, x_wins):
+    zero = np.zeros((), dz.dtype)
+    half = np.full((), 0.5, dz.dtype)
+    dx = where(x == y, dz * half, where(x_wins, dz, zero))
+    return unbroadcast(dx, x.shape), lambda: unbroadcast(dz - dx, y.shape)

@@ -1,0 +1,139 @@
+"""Comparisons, choices and conversions: operations whose result jumps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from myad.core import Spec, describe, primitive
+from myad.errors import DTypeError
+from myad.ops.reduce import as_operand, unbroadcast
+from myad.ops.specs import BOOL, broadcast_shape, broadcast_spec, same_dtype, same_spec
+
+
+@primitive
+def equal(x, y):
+    """Where x = y, elementwise: booleans."""
+    return np.equal(x, y)
+
+
+@primitive
+def not_equal(x, y):
+    """Where x ≠ y, elementwise: booleans."""
+    return np.not_equal(x, y)
+
+
+@primitive
+def less(x, y):
+    """Where x < y, elementwise: booleans."""
+    return np.less(x, y)
+
+
+@primitive
+def less_equal(x, y):
+    """Where x ≤ y, elementwise: booleans."""
+    return np.less_equal(x, y)
+
+
+def _comparison_shape(name):
+    return lambda x, y: Spec(broadcast_spec(name, x, y).shape, BOOL)
+
+
+for _op in (equal, not_equal, less, less_equal):
+    _op.shape(_comparison_shape(_op.name))
+    _op.gradient(lambda dz, z, x, y: (None, None))
+
+
+@primitive
+def sign(x):
+    """−1, 0 or 1 by the sign of x; its derivative is 0."""
+    return np.sign(x)
+
+
+sign.shape(same_spec)
+
+
+@sign.gradient
+def _(dz, z, x):
+    return (None,)
+
+
+@primitive
+def where(condition, x, y):
+    """x where `condition` (booleans) holds, y elsewhere; all three are broadcast."""
+    return np.where(condition, x, y)
+
+
+@where.shape
+def _(condition, x, y):
+    if condition.dtype != BOOL:
+        raise DTypeError(f"where: the condition must be boolean.{describe(condition, x, y)}")
+    return Spec(broadcast_shape("where", condition, x, y), same_dtype("where", x, y))
+
+
+@where.gradient
+def _(dz, z, condition, x, y):
+    zero = np.zeros((), dz.dtype)
+    return (
+        None,
+        lambda: unbroadcast(where(condition, dz, zero), x.shape),
+        lambda: unbroadcast(where(condition, zero, dz), y.shape),
+    )
+
+
+@primitive
+def cast(x, *, dtype):
+    """x converted to `dtype` (an np.dtype)."""
+    return x.astype(dtype)
+
+
+@cast.shape
+def _(x, *, dtype):
+    return Spec(tuple(x.shape), dtype)
+
+
+@cast.gradient
+def _(dz, z, x, *, dtype):
+    return (lambda: cast(dz, dtype=x.dtype),)
+
+
+@primitive
+def one_hot(labels, *, classes, dtype):
+    """Rows of the identity matrix: z[..., k] = 1 where k = labels[...], else 0.
+
+    Args: labels: integers of any shape; those outside [0, classes) give a row of zeros.
+    """
+    return np.equal(labels[..., None], np.arange(classes)).astype(dtype)
+
+
+@one_hot.shape
+def _(labels, *, classes, dtype):
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"one_hot: labels must be integers.{describe(labels)}")
+    return Spec((*labels.shape, classes), dtype)
+
+
+@one_hot.gradient
+def _(dz, z, labels, *, classes, dtype):
+    return (None,)
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """`x` converted to `dtype`; the gradient is converted back."""
+    dtype = np.dtype(dtype)
+    x = as_operand(x)
+    return x if x.dtype == dtype else cast(x, dtype=dtype)
+
+
+def clip(x: Any, low: Any, high: Any) -> Any:
+    """`x` limited to [low, high]; beyond the limits the gradient is 0, on them it passes."""
+    x = as_operand(x)
+    low = as_limit(low, x)
+    high = as_limit(high, x)
+    return where(x < low, low, where(high < x, high, x))
+
+
+def as_limit(bound: Any, x: Any) -> Any:
+    """`bound` as an array of the dtype of `x`, if it is a plain number."""
+    return np.asarray(bound, x.dtype) if isinstance(bound, int | float) else as_operand(bound)

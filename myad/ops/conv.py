@@ -1,0 +1,206 @@
+"""Convolution in two dimensions: one correlation and its two adjoints, closed under derivatives.
+
+The three primitives are linear in each input and know no padding: "same" is the primitive `pad`
+before the correlation. Gradients: Dumoulin & Visin 2016, arXiv:1603.07285, chapter 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from myad.core import Spec, primitive
+from myad.errors import OptionError, ShapeError
+from myad.ops.index import pad
+from myad.ops.specs import check_float, check_ndim, same_dtype
+
+
+@primitive
+def correlate2d(images, kernel, *, strides=(1, 1), dilation=(1, 1)):
+    """Cross-correlate `images` with `kernel` (not flipped), without padding:
+        z[n,i,j,f] = Σ_{u,v,c} images[n, i·s₀ + u·d₀, j·s₁ + v·d₁, c] · kernel[u,v,c,f]
+    Args:
+        images: (N, H, W, C), floating-point.
+        kernel: (KH, KW, C, F), same dtype.
+        strides, dilation: pairs of integers >= 1.
+    Returns: (N, (H − (KH−1)·d₀ − 1) // s₀ + 1, likewise W', F).
+    """
+    spec = correlate2d.shape_rule(images, kernel, strides=strides, dilation=dilation)
+    columns = _columns(images, kernel.shape[:2], spec.shape[1:3], strides, dilation)
+    return np.matmul(columns, kernel.reshape(-1, kernel.shape[3])).reshape(spec.shape)
+
+
+@correlate2d.shape
+def _(images, kernel, *, strides, dilation):
+    name = "conv2d"
+    check_ndim(name, "N H W C", images)
+    check_ndim(name, "KH KW C F", kernel)
+    check_float(name, images, kernel)
+    dtype = same_dtype(name, images, kernel)
+    n, h, w, c = images.shape
+    kh, kw, kc, f = kernel.shape
+    if c != kc:
+        raise ShapeError(
+            f"{name}: kernel expects {kc} input channels, images have {c}."
+            f"\n  images {tuple(images.shape)}  N H W C"
+            f"\n  kernel {tuple(kernel.shape)}  KH KW C F     C must be equal in both."
+        )
+    reach = ((kh - 1) * dilation[0] + 1, (kw - 1) * dilation[1] + 1)
+    if reach[0] > h or reach[1] > w or 0 in kernel.shape:
+        raise ShapeError(
+            f"{name}: a kernel that reaches over {reach[0]}×{reach[1]} pixels does not fit images"
+            f' of {h}×{w}; use a smaller kernel or padding="same".'
+            f"\n  images {tuple(images.shape)}  N H W C"
+            f"\n  kernel {tuple(kernel.shape)}  KH KW C F     dilation {tuple(dilation)}"
+        )
+    out = (h - reach[0]) // strides[0] + 1, (w - reach[1]) // strides[1] + 1
+    return Spec((n, *out, f), dtype)
+
+
+@correlate2d.gradient
+def _(dz, z, images, kernel, *, strides, dilation):
+    steps = {"strides": strides, "dilation": dilation}
+    return (
+        lambda: correlate2d_input_gradient(dz, kernel, size=images.shape[1:3], **steps),
+        lambda: correlate2d_kernel_gradient(images, dz, size=kernel.shape[:2], **steps),
+    )
+
+
+@primitive
+def correlate2d_input_gradient(dz, kernel, *, size, strides=(1, 1), dilation=(1, 1)):
+    """Adjoint of `correlate2d` in its images, which were size = (H, W):
+    dx[n, i·s₀ + u·d₀, j·s₁ + v·d₁, c] += dz[n,i,j,f] · kernel[u,v,c,f] for all n, i, j, u, v, f.
+    """
+    n, oh, ow, f = dz.shape
+    kh, kw, c, _ = kernel.shape
+    parts = np.matmul(dz.reshape(-1, f), kernel.reshape(-1, f).T).reshape(n, oh, ow, kh, kw, c)
+    dx = np.zeros((n, *size, c), dz.dtype)
+    for u, v, window in _windows(dx, (kh, kw), (oh, ow), strides, dilation):
+        window += parts[:, :, :, u, v]
+    return dx
+
+
+@correlate2d_input_gradient.shape
+def _(dz, kernel, *, size, strides, dilation):
+    images = Spec((dz.shape[0], *size, kernel.shape[2]), dz.dtype)
+    _check_adjoint(dz, correlate2d.shape_rule(images, kernel, strides=strides, dilation=dilation))
+    return images
+
+
+@correlate2d_input_gradient.gradient
+def _(dx, z, dz, kernel, *, size, strides, dilation):
+    steps = {"strides": strides, "dilation": dilation}
+    return (
+        lambda: correlate2d(dx, kernel, **steps),
+        lambda: correlate2d_kernel_gradient(dx, dz, size=kernel.shape[:2], **steps),
+    )
+
+
+@primitive
+def correlate2d_kernel_gradient(images, dz, *, size, strides=(1, 1), dilation=(1, 1)):
+    """Adjoint of `correlate2d` in its kernel, which was size = (KH, KW):
+    dk[u,v,c,f] = Σ_{n,i,j} images[n, i·s₀ + u·d₀, j·s₁ + v·d₁, c] · dz[n,i,j,f].
+    """
+    f = dz.shape[3]
+    columns = _columns(images, size, dz.shape[1:3], strides, dilation)
+    return np.matmul(columns.T, dz.reshape(-1, f)).reshape(*size, images.shape[3], f)
+
+
+@correlate2d_kernel_gradient.shape
+def _(images, dz, *, size, strides, dilation):
+    kernel = Spec((*size, images.shape[3], dz.shape[3]), dz.dtype)
+    _check_adjoint(dz, correlate2d.shape_rule(images, kernel, strides=strides, dilation=dilation))
+    return kernel
+
+
+@correlate2d_kernel_gradient.gradient
+def _(dk, z, images, dz, *, size, strides, dilation):
+    steps = {"strides": strides, "dilation": dilation}
+    return (
+        lambda: correlate2d_input_gradient(dz, dk, size=images.shape[1:3], **steps),
+        lambda: correlate2d(images, dk, **steps),
+    )
+
+
+def _check_adjoint(dz: Any, expected: Spec) -> None:
+    if tuple(dz.shape) != expected.shape or dz.dtype != expected.dtype:
+        raise ShapeError(f"conv2d: upstream gradient {tuple(dz.shape)}, output {expected.shape}.")
+
+
+def _columns(images, size, out, strides, dilation):
+    """Every window as a row: (N·H'·W', KH·KW·C)."""
+    images = np.ascontiguousarray(images)
+    n, _, _, c = images.shape
+    sn, sh, sw, sc = images.strides
+    windows: np.ndarray = np.ndarray(
+        (n, *out, *size, c),
+        images.dtype,
+        images,
+        strides=(sn, sh * strides[0], sw * strides[1], sh * dilation[0], sw * dilation[1], sc),
+    )
+    return windows.reshape(n * out[0] * out[1], -1)
+
+
+def _windows(images, size, out, strides, dilation):
+    """For each kernel position (u, v), the view of `images` that it meets: (N, H', W', C)."""
+    for u in range(size[0]):
+        for v in range(size[1]):
+            top, left = u * dilation[0], v * dilation[1]
+            rows = slice(top, top + (out[0] - 1) * strides[0] + 1, strides[0])
+            columns = slice(left, left + (out[1] - 1) * strides[1] + 1, strides[1])
+            yield u, v, images[:, rows, columns]
+
+
+def conv2d(
+    images: Any, kernel: Any, *, strides: Any = 1, padding: str = "valid", dilation: Any = 1
+) -> Any:
+    """Cross-correlate `images` with `kernel` (the kernel is not flipped):
+        out[n,i,j,f] = Σ_{u,v,c} padded[n, i·s₀ + u·d₀, j·s₁ + v·d₁, c] · kernel[u,v,c,f]
+    Args:
+        images: (N, H, W, C), float32 or float64.
+        kernel: (KH, KW, C, F), same dtype.
+        strides: step along H and W in pixels, a number or a pair.
+        padding: "same" (zeros, out H = ceil(H/s), odd zero goes last) or "valid".
+        dilation: distance of neighbouring kernel elements in pixels, a number or a pair.
+    Returns: (N, H', W', F), dtype of `images`.
+    Raises: ShapeError if the C differ or the kernel exceeds the padded image.
+    Source: padding as Keras Conv2D.
+    """
+    strides, dilation = pair("strides", strides), pair("dilation", dilation)
+    check_ndim("conv2d", "N H W C", images)
+    check_ndim("conv2d", "KH KW C F", kernel)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation, strict=True)]
+    images = pad_windows(images, reach, strides, padding, 0.0)
+    return correlate2d(images, kernel, strides=strides, dilation=dilation)
+
+
+def pair(name: str, value: Any) -> tuple[int, int]:
+    """A number or a pair of numbers >= 1 as a pair."""
+    values = (value, value) if isinstance(value, int | np.integer) else tuple(value)
+    if len(values) != 2 or any(not isinstance(v, int | np.integer) or v < 1 for v in values):
+        raise OptionError(f"{name}: must be an integer >= 1 or a pair of them, not {value!r}.")
+    return int(values[0]), int(values[1])
+
+
+def pad_windows(images: Any, reach: Any, strides: Any, padding: str, value: float) -> Any:
+    """`images` padded for windows that reach over `reach` pixels; nothing is added for "valid"."""
+    if padding == "valid":
+        return images
+    if padding != "same":
+        raise OptionError(f'padding: must be "valid" or "same", not {padding!r}.')
+    widths = same_widths(images.shape[1:3], reach, strides)
+    return (
+        pad(images, widths=((0, 0), *widths, (0, 0)), value=value)
+        if any(w for sides in widths for w in sides)
+        else images
+    )
+
+
+def same_widths(size: Any, reach: Any, strides: Any) -> tuple[tuple[int, int], ...]:
+    """Pixels before and after each axis, so that the output has ceil(size/stride) of them."""
+    widths = []
+    for n, r, s in zip(size, reach, strides, strict=True):
+        total = max((-(-n // s) - 1) * s + r - n, 0)
+        widths.append((total // 2, total - total // 2))
+    return tuple(widths)

@@ -1,0 +1,220 @@
+"""Elementwise functions of one input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from myad.core import primitive
+from myad.ops.compare import sign, where
+from myad.ops.reduce import max as reduced_max
+from myad.ops.reduce import reduce_sum, stop_gradient
+from myad.ops.reduce import sum as reduced_sum
+from myad.ops.specs import float_spec, normalize_axis, same_spec
+
+
+@primitive
+def negative(x):
+    """−x."""
+    return np.negative(x)
+
+
+negative.shape(same_spec)
+
+
+@negative.gradient
+def _(dz, z, x):
+    return (-dz,)
+
+
+@primitive
+def absolute(x):
+    """|x|; the derivative at 0 is taken as 0."""
+    return np.absolute(x)
+
+
+absolute.shape(same_spec)
+
+
+@absolute.gradient
+def _(dz, z, x):
+    return (dz * sign(x),)
+
+
+@primitive
+def exp(x):
+    """eˣ."""
+    return np.exp(x)
+
+
+exp.shape(float_spec("exp"))
+
+
+@exp.gradient
+def _(dz, z, x):
+    return (dz * z,)
+
+
+@primitive
+def log(x):
+    """Natural logarithm."""
+    return np.log(x)
+
+
+log.shape(float_spec("log"))
+
+
+@log.gradient
+def _(dz, z, x):
+    return (dz / x,)
+
+
+@primitive
+def sqrt(x):
+    """Square root."""
+    return np.sqrt(x)
+
+
+sqrt.shape(float_spec("sqrt"))
+
+
+@sqrt.gradient
+def _(dz, z, x):
+    return (dz / (z + z),)
+
+
+@primitive
+def sin(x):
+    """Sine of x in radians."""
+    return np.sin(x)
+
+
+sin.shape(float_spec("sin"))
+
+
+@sin.gradient
+def _(dz, z, x):
+    return (dz * cos(x),)
+
+
+@primitive
+def cos(x):
+    """Cosine of x in radians."""
+    return np.cos(x)
+
+
+cos.shape(float_spec("cos"))
+
+
+@cos.gradient
+def _(dz, z, x):
+    return (-dz * sin(x),)
+
+
+@primitive
+def tanh(x):
+    """Hyperbolic tangent."""
+    return np.tanh(x)
+
+
+tanh.shape(float_spec("tanh"))
+
+
+@tanh.gradient
+def _(dz, z, x):
+    return (dz * (np.ones((), z.dtype) - z * z),)
+
+
+@primitive
+def sigmoid(x):
+    """1 / (1 + e⁻ˣ), computed from e^(−|x|), which cannot overflow."""
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, np.ones((), e.dtype)) / (1 + e)
+
+
+sigmoid.shape(float_spec("sigmoid"))
+
+
+@sigmoid.gradient
+def _(dz, z, x):
+    return (dz * (z - z * z),)
+
+
+@primitive
+def softplus(x):
+    """ln(1 + eˣ) = max(x, 0) + ln(1 + e^(−|x|)), which cannot overflow."""
+    return np.logaddexp(x, np.zeros((), x.dtype))
+
+
+softplus.shape(float_spec("softplus"))
+
+
+@softplus.gradient
+def _(dz, z, x):
+    return (dz * sigmoid(x),)
+
+
+@primitive
+def relu(x):
+    """max(x, 0); the derivative at 0 is taken as 0, as in Keras. NaN stays NaN."""
+    return np.maximum(x, np.zeros((), x.dtype))
+
+
+relu.shape(float_spec("relu"))
+
+
+@relu.gradient
+def _(dz, z, x):
+    zero = np.zeros((), dz.dtype)
+    return (where(zero < z, dz, zero),)
+
+
+@primitive
+def softmax(x, *, axis):
+    """eˣ / Σeˣ along the one axis in the tuple `axis`.
+
+    One primitive, as its gradient needs three passes over z where the composition needs nine.
+    """
+    e = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))  # exp overflows above 88.7
+    e /= np.add.reduce(e, axis=axis, keepdims=True)
+    return e
+
+
+softmax.shape(float_spec("softmax"))
+
+
+@softmax.gradient
+def _(dz, z, x, *, axis):
+    # ∂z_i/∂x_j = z_i·(δ_ij − z_j)
+    return (z * (dz - reduce_sum(dz * z, axis=axis, keepdims=True)),)
+
+
+def logsumexp(x, axis=None, keepdims=False):
+    """ln Σeˣ over `axis`, with the maximum taken out, so that nothing overflows."""
+    top = stop_gradient(reduced_max(x, axis, keepdims=True))
+    shifted = log(reduced_sum(exp(x - top), axis, keepdims=True)) + top
+    return shifted if keepdims else reduced_sum(shifted, axis)
+
+
+def log_softmax(x, axis=-1):
+    """ln softmax(x) along `axis`: x − logsumexp(x)."""
+    return x - logsumexp(x, axis, keepdims=True)
+
+
+def softmax_along(x, axis=-1):
+    """eˣ / Σeˣ along `axis`; subtracts the maximum first, so that nothing overflows."""
+    return softmax(x, axis=normalize_axis("softmax", axis, len(x.shape)))
+
+
+def silu(x):
+    """x · sigmoid(x), also called swish."""
+    return x * sigmoid(x)
+
+
+def leaky_relu(x, negative_slope=0.2):
+    """x where x > 0, else negative_slope · x (default slope as Keras)."""
+    return relu(x) - negative_slope * relu(-x)
+
+
+def elu(x, alpha=1.0):
+    """x where x > 0, else alpha · (eˣ − 1)."""
+    return relu(x) + alpha * (exp(-relu(-x)) - 1.0)

@@ -1,0 +1,319 @@
+"""Transposing, joining, padding, and picking parts of an array."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from myad.core import Spec, Tensor, describe, primitive
+from myad.errors import DTypeError, ShapeError
+from myad.ops.reduce import as_operand, broadcast_to, reshape
+from myad.ops.specs import broadcast_shape, normalize_axis, same_dtype
+
+
+@primitive
+def transpose(x, *, axes):
+    """`x` with its axes in the order `axes`."""
+    return x.transpose(axes)
+
+
+@transpose.shape
+def _(x, *, axes):
+    if sorted(axes) != list(range(len(x.shape))):
+        raise ShapeError(f"transpose: axes {axes} are no permutation of those of {x.shape}.")
+    return Spec(tuple(x.shape[a] for a in axes), x.dtype)
+
+
+@transpose.gradient
+def _(dz, z, x, *, axes):
+    return (transpose(dz, axes=tuple(axes.index(i) for i in range(len(axes)))),)
+
+
+@primitive
+def concatenate(*arrays, axis):
+    """The arrays one after the other along `axis`; their other axes must be equal."""
+    return np.concatenate(arrays, axis=axis)
+
+
+@concatenate.shape
+def _(*arrays, axis):
+    dtype = same_dtype("concatenate", *arrays)
+    rest = {(*x.shape[:axis], *x.shape[axis + 1 :]) for x in arrays}
+    if len(rest) > 1 or not 0 <= axis < len(arrays[0].shape):
+        raise ShapeError(f"concatenate: axes other than {axis} must be equal.{describe(*arrays)}")
+    shape = list(arrays[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in arrays)
+    return Spec(tuple(shape), dtype)
+
+
+@concatenate.gradient
+def _(dz, z, *arrays, axis):
+    edges = np.cumsum([0] + [x.shape[axis] for x in arrays]).tolist()
+    return tuple(_along(dz, axis, start, stop) for start, stop in pairwise(edges))
+
+
+def _along(x, axis, start, stop):
+    starts = tuple(start if a == axis else 0 for a in range(len(x.shape)))
+    stops = tuple(stop if a == axis else n for a, n in enumerate(x.shape))
+    return strided_slice(x, starts=starts, stops=stops, steps=(1,) * len(x.shape))
+
+
+@primitive
+def strided_slice(x, *, starts, stops, steps):
+    """x[starts[0]:stops[0]:steps[0], ...] on every axis.
+
+    A step may be negative; its stop is −1 where the slice includes the first element.
+    """
+    return x[_slices(starts, stops, steps)]
+
+
+@strided_slice.shape
+def _(x, *, starts, stops, steps):
+    if not len(starts) == len(stops) == len(steps) == len(x.shape):
+        raise ShapeError(f"strided_slice: needs one slice per axis of {tuple(x.shape)}.")
+    lengths = [len(range(*s)) for s in zip(starts, stops, steps, strict=True)]
+    for n, s in zip(x.shape, zip(starts, stops, steps, strict=True), strict=True):
+        if len(range(*s)) and not (0 <= s[0] < n and 0 <= range(*s)[-1] < n):
+            raise ShapeError(f"strided_slice: slice {s} leaves an axis of length {n}.")
+    return Spec(tuple(lengths), x.dtype)
+
+
+@strided_slice.gradient
+def _(dz, z, x, *, starts, stops, steps):
+    return (strided_embed(dz, shape=x.shape, starts=starts, stops=stops, steps=steps),)
+
+
+@primitive
+def strided_embed(x, *, shape, starts, stops, steps):
+    """Zeros of `shape` with `x` at the places that `strided_slice` reads: its adjoint."""
+    z = np.zeros(shape, x.dtype)
+    z[_slices(starts, stops, steps)] = x
+    return z
+
+
+@strided_embed.shape
+def _(x, *, shape, starts, stops, steps):
+    target = strided_slice.shape_rule(Spec(shape, x.dtype), starts=starts, stops=stops, steps=steps)
+    if target.shape != tuple(x.shape):
+        raise ShapeError(f"strided_embed: {tuple(x.shape)} does not fill {target.shape}.")
+    return Spec(tuple(shape), x.dtype)
+
+
+@strided_embed.gradient
+def _(dz, z, x, *, shape, starts, stops, steps):
+    return (strided_slice(dz, starts=starts, stops=stops, steps=steps),)
+
+
+@primitive
+def pad(x, *, widths, value=0.0):
+    """`x` with `widths[a] = (before, after)` elements of `value` added around each axis a."""
+    z = np.full(_padded_shape(x, widths), value, x.dtype)
+    z[tuple([slice(b, b + n) for (b, _), n in zip(widths, x.shape, strict=True)])] = x
+    return z
+
+
+@pad.shape
+def _(x, *, widths, value):
+    if len(widths) != len(x.shape) or any(w < 0 for pair in widths for w in pair):
+        raise ShapeError(
+            f"pad: needs one pair of widths >= 0 per axis of {tuple(x.shape)}, got {widths}."
+        )
+    return Spec(_padded_shape(x, widths), x.dtype)
+
+
+@pad.gradient
+def _(dz, z, x, *, widths, value):
+    starts = tuple(before for before, _ in widths)
+    stops = tuple(before + n for (before, _), n in zip(widths, x.shape, strict=True))
+    return (strided_slice(dz, starts=starts, stops=stops, steps=(1,) * len(stops)),)
+
+
+def _padded_shape(x, widths):
+    return tuple([b + n + a for (b, a), n in zip(widths, x.shape, strict=True)])
+
+
+@primitive
+def gather(x, *indices):
+    """x[indices]: elements picked by arrays of integers, one per leading axis, broadcast together.
+
+    Negative integers count from the end, as in NumPy.
+    """
+    return x[indices]
+
+
+@gather.shape
+def _(x, *indices):
+    _check_indices("gather", indices)
+    if len(indices) > len(x.shape):
+        raise ShapeError(f"gather: {len(indices)} indices for the shape {tuple(x.shape)}.")
+    picked = broadcast_shape("gather", *indices)
+    return Spec((*picked, *x.shape[len(indices) :]), x.dtype)
+
+
+@gather.gradient
+def _(dz, z, x, *indices):
+    return (scatter_add(dz, *indices, shape=x.shape), *[None] * len(indices))
+
+
+@primitive
+def scatter_add(x, *indices, shape):
+    """Zeros of `shape` to which the elements of `x` are added at `indices`: adjoint of `gather`."""
+    z = np.zeros(shape, x.dtype)
+    np.add.at(z, indices, x)
+    return z
+
+
+@scatter_add.shape
+def _(x, *indices, shape):
+    _check_indices("scatter_add", indices)
+    picked = gather.shape_rule(Spec(tuple(shape), x.dtype), *indices).shape
+    if picked != tuple(x.shape):
+        raise ShapeError(f"scatter_add: {tuple(x.shape)} given for places of shape {picked}.")
+    return Spec(tuple(shape), x.dtype)
+
+
+@scatter_add.gradient
+def _(dz, z, x, *indices, shape):
+    return (gather(dz, *indices), *[None] * len(indices))
+
+
+def _check_indices(name, indices):
+    if any(i.dtype.kind not in "iu" for i in indices):
+        raise DTypeError(f"{name}: indices must be integers.{describe(*indices)}")
+
+
+def _slices(starts, stops, steps):
+    # a negative stop can only mean "down to the first element included": None for NumPy
+    return tuple(
+        [
+            slice(start, stop if stop >= 0 else None, step)
+            for start, stop, step in zip(starts, stops, steps, strict=True)
+        ]
+    )
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """x[index] for integers, slices, `...`, None, or integer or boolean arrays on leading axes."""
+    index = index if isinstance(index, tuple) else (index,)
+    index = tuple([i.value if type(i) is Tensor else i for i in index])
+    arrays = [isinstance(i, np.ndarray | list) for i in index]
+    if any(arrays):
+        if not all(arrays):
+            raise ShapeError(
+                "indexing: arrays of integers cannot be mixed with slices, `...` or numbers;"
+                " index twice, or use take(x, indices, axis)."
+            )
+        return gather(x, *_integer_arrays([np.asarray(i) for i in index]))
+    return _basic_index(x, index)
+
+
+def _integer_arrays(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    return [i for a in arrays for i in (np.nonzero(a) if a.dtype == bool else (a,))]
+
+
+def _basic_index(x: Any, index: tuple[Any, ...]) -> Any:
+    ndim = len(x.shape)
+    used = sum(i is not None and i is not Ellipsis for i in index)
+    if used > ndim or sum(i is Ellipsis for i in index) > 1:
+        raise ShapeError(f"indexing: {index} does not fit the shape {tuple(x.shape)}.")
+    fill = [slice(None)] * (ndim - used)
+    if Ellipsis in index:
+        at = index.index(Ellipsis)
+        index = (*index[:at], *fill, *index[at + 1 :])
+    else:
+        index = (*index, *fill)
+    ranges: list[range] = []
+    shape: list[int] = []
+    for i in index:
+        if i is None:
+            shape.append(1)
+            continue
+        picked = _range(i, x.shape[len(ranges)])
+        ranges.append(picked)
+        if isinstance(i, slice):
+            shape.append(len(picked))
+    z = strided_slice(
+        x,
+        starts=tuple(r.start for r in ranges),
+        stops=tuple(r.stop for r in ranges),
+        steps=tuple(r.step for r in ranges),
+    )
+    return z if z.shape == tuple(shape) else reshape(z, shape=tuple(shape))
+
+
+def _range(i: Any, length: int) -> range:
+    if isinstance(i, slice):
+        picked = range(*i.indices(length))
+        # an empty slice is written 0:0, so that only full ones have a stop of −1
+        return picked if len(picked) else range(0, 0, 1)
+    if not isinstance(i, int | np.integer) or isinstance(i, bool):
+        raise ShapeError(f"indexing: {i!r} is no integer, slice, array, `...` or None.")
+    if not -length <= i < length:
+        raise ShapeError(f"indexing: {i} is out of range for an axis of length {length}.")
+    return range(int(i) % length, int(i) % length + 1, 1)
+
+
+def take(x: Any, indices: Any, axis: int = 0) -> Any:
+    """Slices of `x` at the integers `indices` along `axis`: x[..., indices, ...]."""
+    x, indices = as_operand(x), as_operand(indices)
+    (axis,) = normalize_axis("take", axis, len(x.shape))
+    front = (axis, *[a for a in range(len(x.shape)) if a != axis])
+    picked = gather(transpose(x, axes=front), indices)
+    lead = len(indices.shape)
+    order = (
+        *range(lead, lead + axis),
+        *range(lead),
+        *range(lead + axis, len(picked.shape)),
+    )
+    return transpose(picked, axes=order)
+
+
+def permute(x: Any, axes: Any = None) -> Any:
+    """`x` with its axes in the order `axes`; by default reversed."""
+    x = as_operand(x)
+    ndim = len(x.shape)
+    order = tuple(reversed(range(ndim))) if axes is None else tuple(int(a) for a in axes)
+    return transpose(x, axes=tuple(a + ndim if a < 0 else a for a in order))
+
+
+def reshaped(x: Any, *shape: Any) -> Any:
+    """`x` in another shape, in which one length may be -1: what is left over."""
+    x = as_operand(x)
+    lengths = [int(n) for n in (shape[0] if len(shape) == 1 and np.ndim(shape[0]) else shape)]
+    if lengths.count(-1) == 1:
+        known = math.prod(n for n in lengths if n != -1)
+        if known == 0 or math.prod(x.shape) % known:
+            raise ShapeError(f"reshape: {tuple(x.shape)} cannot be divided into {tuple(lengths)}.")
+        lengths[lengths.index(-1)] = math.prod(x.shape) // known
+    if min(lengths, default=0) < 0:
+        raise ShapeError(f"reshape: lengths must be >= 0, and one may be -1: {tuple(lengths)}.")
+    return reshape(x, shape=tuple(lengths))
+
+
+def padded(x: Any, widths: Any, value: float = 0.0) -> Any:
+    """`x` with `value` added around it; `widths` is one (before, after) pair per axis."""
+    return pad(as_operand(x), widths=tuple((int(b), int(a)) for b, a in widths), value=float(value))
+
+
+def stretched(x: Any, shape: Any) -> Any:
+    """`x` broadcast to `shape`."""
+    return broadcast_to(as_operand(x), shape=tuple(int(n) for n in shape))
+
+
+def joined(arrays: Any, axis: int = 0) -> Any:
+    """The arrays one after the other along `axis`, which exists already."""
+    arrays = [as_operand(x) for x in arrays]
+    (axis,) = normalize_axis("concatenate", axis, len(arrays[0].shape) if arrays else 0)
+    return concatenate(*arrays, axis=axis)
+
+
+def stack(arrays: Any, axis: int = 0) -> Any:
+    """The arrays one after the other along the new axis `axis`."""
+    arrays = [as_operand(x) for x in arrays]
+    if not arrays:
+        raise ShapeError("stack: needs at least one array.")
+    (axis,) = normalize_axis("stack", axis, len(arrays[0].shape) + 1)
+    return joined([reshape(x, shape=(*x.shape[:axis], 1, *x.shape[axis:])) for x in arrays], axis)

@@ -1,0 +1,182 @@
+"""Pooling in two dimensions: maxima and sums over windows, with their adjoints.
+
+As in `conv`, the primitives know no padding; "same" pads first, with −∞ for maxima.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from myad.core import Spec, primitive
+from myad.errors import ShapeError
+from myad.ops.conv import _windows, pad_windows, pair
+from myad.ops.specs import check_float, check_ndim
+
+
+@primitive
+def max_pool2d(x, *, pool_size, strides):
+    """Largest pixel of each window, without padding: (N, H, W, C) → (N, H', W', C).
+
+    Of equal maxima, the first in row-major order gets the gradient (as TensorFlow and PyTorch).
+    """
+    spec = max_pool2d.shape_rule(x, pool_size=pool_size, strides=strides)
+    views = [w for _, _, w in _windows(x, pool_size, spec.shape[1:3], strides, (1, 1))]
+    if len(views) == 1:
+        return views[0].copy()
+    z = np.maximum(views[0], views[1])
+    for view in views[2:]:
+        np.maximum(z, view, out=z)
+    return z
+
+
+@primitive
+def sum_pool2d(x, *, pool_size, strides):
+    """Sum over each window, without padding: (N, H, W, C) → (N, H', W', C)."""
+    spec = sum_pool2d.shape_rule(x, pool_size=pool_size, strides=strides)
+    z = np.zeros(spec.shape, x.dtype)
+    for _, _, window in _windows(x, pool_size, spec.shape[1:3], strides, (1, 1)):
+        z += window
+    return z
+
+
+def _pool_spec(x, *, pool_size, strides):
+    check_ndim("pooling", "N H W C", x)
+    check_float("pooling", x)
+    n, h, w, c = x.shape
+    if pool_size[0] > h or pool_size[1] > w:
+        raise ShapeError(
+            f"pooling: a window of {pool_size[0]}×{pool_size[1]} does not fit images of {h}×{w};"
+            f' use a smaller one or padding="same".'
+        )
+    out = (h - pool_size[0]) // strides[0] + 1, (w - pool_size[1]) // strides[1] + 1
+    return Spec((n, *out, c), x.dtype)
+
+
+max_pool2d.shape(_pool_spec)
+sum_pool2d.shape(_pool_spec)
+
+
+@max_pool2d.gradient
+def _(dz, z, x, *, pool_size, strides):
+    return (max_pool2d_gradient(dz, z, x, pool_size=pool_size, strides=strides),)
+
+
+@primitive
+def max_pool2d_gradient(dz, z, x, *, pool_size, strides):
+    """Adjoint of `max_pool2d`: each dz is added where the first maximum of its window was."""
+    dx = np.zeros(x.shape, dz.dtype)
+    out = dz.shape[1:3]
+    rest = dz.copy()
+    pixels = _windows(x, pool_size, out, strides, (1, 1))
+    targets = _windows(dx, pool_size, out, strides, (1, 1))
+    for (_, _, pixel), (_, _, target) in zip(pixels, targets, strict=True):
+        share = rest * (pixel == z)
+        target += share
+        rest -= share  # what the first maximum got, later ones do not get
+    return dx
+
+
+@max_pool2d_gradient.shape
+def _(dz, z, x, *, pool_size, strides):
+    return Spec(tuple(x.shape), x.dtype)
+
+
+@max_pool2d_gradient.gradient
+def _(d, dx, dz, z, x, *, pool_size, strides):
+    # linear in dz; which pixel is the maximum does not change with small changes of x
+    return max_pool2d_pick(d, z, x, pool_size=pool_size, strides=strides), None, None
+
+
+@primitive
+def max_pool2d_pick(t, z, x, *, pool_size, strides):
+    """Of `t`, shaped like x, the element at the first maximum of each window of x."""
+    picked = np.zeros(z.shape, t.dtype)
+    free = np.ones(z.shape, bool)
+    pixels = _windows(x, pool_size, z.shape[1:3], strides, (1, 1))
+    sources = _windows(t, pool_size, z.shape[1:3], strides, (1, 1))
+    for (_, _, pixel), (_, _, source) in zip(pixels, sources, strict=True):
+        first = free & (pixel == z)
+        np.copyto(picked, source, where=first)
+        free &= ~first
+    return picked
+
+
+@max_pool2d_pick.shape
+def _(t, z, x, *, pool_size, strides):
+    return Spec(tuple(z.shape), t.dtype)
+
+
+@max_pool2d_pick.gradient
+def _(d, picked, t, z, x, *, pool_size, strides):
+    return max_pool2d_gradient(d, z, x, pool_size=pool_size, strides=strides), None, None
+
+
+@sum_pool2d.gradient
+def _(dz, z, x, *, pool_size, strides):
+    size = x.shape[1:3]
+    return (sum_pool2d_gradient(dz, size=size, pool_size=pool_size, strides=strides),)
+
+
+@primitive
+def sum_pool2d_gradient(dz, *, size, pool_size, strides):
+    """Adjoint of `sum_pool2d` of images of size = (H, W): every pixel of a window gets its dz."""
+    n, oh, ow, c = dz.shape
+    dx = np.zeros((n, *size, c), dz.dtype)
+    for _, _, window in _windows(dx, pool_size, (oh, ow), strides, (1, 1)):
+        window += dz
+    return dx
+
+
+@sum_pool2d_gradient.shape
+def _(dz, *, size, pool_size, strides):
+    return Spec((dz.shape[0], *size, dz.shape[3]), dz.dtype)
+
+
+@sum_pool2d_gradient.gradient
+def _(d, dx, dz, *, size, pool_size, strides):
+    return (sum_pool2d(d, pool_size=pool_size, strides=strides),)
+
+
+def max_pooling2d(
+    images: Any, pool_size: Any = 2, strides: Any = None, padding: str = "valid"
+) -> Any:
+    """Largest pixel of each window: (N, H, W, C) → (N, H', W', C).
+
+    Args:
+        images: floating-point.
+        pool_size: window along H and W, a number or a pair.
+        strides: step, a number or a pair; by default `pool_size`.
+        padding: "valid", or "same" (outside counts as −∞).
+    Raises: ShapeError if a window exceeds the image.
+    """
+    pool_size, strides = _pool_options(pool_size, strides)
+    check_ndim("pooling", "N H W C", images)
+    images = pad_windows(images, pool_size, strides, padding, -math.inf)
+    return max_pool2d(images, pool_size=pool_size, strides=strides)
+
+
+def average_pooling2d(
+    images: Any, pool_size: Any = 2, strides: Any = None, padding: str = "valid"
+) -> Any:
+    """Mean over the pixels of each window; with "same", over those inside the image only.
+
+    Arguments and errors as `max_pooling2d`.
+    """
+    pool_size, strides = _pool_options(pool_size, strides)
+    check_ndim("pooling", "N H W C", images)
+    total = sum_pool2d(
+        pad_windows(images, pool_size, strides, padding, 0.0), pool_size=pool_size, strides=strides
+    )
+    inside = np.ones((1, *images.shape[1:3], 1), images.dtype)
+    pixels = sum_pool2d(
+        pad_windows(inside, pool_size, strides, padding, 0.0), pool_size=pool_size, strides=strides
+    )
+    return total * (1 / pixels)
+
+
+def _pool_options(pool_size: Any, strides: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    size = pair("pool_size", pool_size)
+    return size, size if strides is None else pair("strides", strides)

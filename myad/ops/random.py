@@ -1,0 +1,61 @@
+"""Random numbers as a pure function of a key: no state anywhere, the same bits in every engine."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from myad.core import Spec, primitive
+from myad.errors import ShapeError
+
+# Finalizer of MurmurHash3 for 32 bits (Austin Appleby, public domain): each input bit flips each
+# output bit with probability near 1/2. The weights that tell index and key apart are the 32-bit
+# golden ratio of Knuth, TAOCP vol. 3, section 6.4, and the first two primes of xxHash32.
+FINALIZER = ((16, 0x85EBCA6B), (13, 0xC2B2AE35))
+INDEX_WEIGHT, SEED_WEIGHT, COUNTER_WEIGHT = 0x9E3779B9, 0x9E3779B1, 0x85EBCA77
+
+
+@primitive
+def random_uniform(key, *, shape, dtype):
+    """Numbers in [0, 1), multiples of 2⁻²⁴, by hashing the element's index with the key.
+
+    With all arithmetic modulo 2³², `seed, counter = key` and i the row-major index of an element:
+        h = mix(mix(seed·SEED_WEIGHT + 1) + counter·COUNTER_WEIGHT) + i·INDEX_WEIGHT,
+        z = (mix(h) >> 8) · 2⁻²⁴,   mix(h) = h xor h>>16, ·85EBCA6B, xor >>13, ·C2B2AE35, xor >>16.
+
+    Args: key: uint32 (2,), (seed, counter). Use another counter for every draw.
+    """
+    seed, counter = key[0:1], key[1:2]  # arrays: NumPy warns when a scalar product wraps around
+    one = np.ones(1, np.uint32)
+    start = mix(mix(seed * np.uint32(SEED_WEIGHT) + one) + counter * np.uint32(COUNTER_WEIGHT))
+    index = np.arange(math.prod(shape), dtype=np.uint32)
+    bits = mix(start + index * np.uint32(INDEX_WEIGHT))
+    return ((bits >> np.uint32(8)).astype(dtype) * dtype.type(2**-24)).reshape(shape)
+
+
+@random_uniform.shape
+def _(key, *, shape, dtype):
+    if tuple(key.shape) != (2,) or key.dtype != np.uint32:
+        raise ShapeError(
+            f"random_uniform: the key must be uint32 (2,), not {key.dtype} {tuple(key.shape)};"
+            " make it with random_key(seed, counter)."
+        )
+    return Spec(tuple(shape), np.dtype(dtype))
+
+
+@random_uniform.gradient
+def _(dz, z, key, *, shape, dtype):
+    return (None,)
+
+
+def mix(h: np.ndarray) -> np.ndarray:
+    """Hash of 32-bit words: the finalizer of MurmurHash3."""
+    for shift, factor in FINALIZER:
+        h = (h ^ (h >> np.uint32(shift))) * np.uint32(factor)
+    return h ^ (h >> np.uint32(16))
+
+
+def random_key(seed: int, counter: int = 0) -> np.ndarray:
+    """The key of one stream of `random_uniform`: uint32 (2,)."""
+    return np.array([seed % 2**32, counter % 2**32], np.uint32)

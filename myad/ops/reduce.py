@@ -1,0 +1,171 @@
+"""Sums, maxima, and the stretching that undoes them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from myad.core import Spec, Tensor, primitive
+from myad.errors import OptionError, ShapeError
+from myad.ops.specs import normalize_axis, same_spec
+
+
+@primitive
+def reshape(x, *, shape):
+    """The same elements, in row-major order, in another shape (complete, without -1)."""
+    return x.reshape(shape)
+
+
+@reshape.shape
+def _(x, *, shape):
+    if math.prod(x.shape) != math.prod(shape):
+        raise ShapeError(
+            f"reshape: {tuple(x.shape)} holds {math.prod(x.shape)} elements,"
+            f" {tuple(shape)} would hold {math.prod(shape)}."
+        )
+    return Spec(tuple(shape), x.dtype)
+
+
+@reshape.gradient
+def _(dz, z, x, *, shape):
+    return (reshape(dz, shape=x.shape),)
+
+
+@primitive
+def broadcast_to(x, *, shape):
+    """`x` repeated along new leading axes and axes of length 1 until it has `shape`."""
+    return np.broadcast_to(x, shape)
+
+
+@broadcast_to.shape
+def _(x, *, shape):
+    lead = len(shape) - len(x.shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(x.shape, shape[lead:], strict=True)):
+        raise ShapeError(
+            f"broadcast_to: {tuple(x.shape)} cannot be stretched to {tuple(shape)}: each axis,"
+            " counted from the last, must be equal or 1."
+        )
+    return Spec(tuple(shape), x.dtype)
+
+
+@broadcast_to.gradient
+def _(dz, z, x, *, shape):
+    return (unbroadcast(dz, x.shape),)
+
+
+@primitive
+def reduce_sum(x, *, axis, keepdims=False):
+    """Sum over the axes `axis` (a sorted tuple of numbers from 0)."""
+    return np.add.reduce(x, axis=axis, keepdims=keepdims)
+
+
+@reduce_sum.shape
+def _(x, *, axis, keepdims):
+    # NumPy sums small integers in wider ones
+    return Spec(reduced_shape(x, axis, keepdims), np.add.reduce(np.empty(0, x.dtype)).dtype)
+
+
+@reduce_sum.gradient
+def _(dz, z, x, *, axis, keepdims):
+    # every element counts once: dx = dz, repeated
+    kept = reshape(dz, shape=reduced_shape(x, axis, True))
+    return (broadcast_to(kept, shape=x.shape),)
+
+
+@primitive
+def reduce_max(x, *, axis, keepdims=False):
+    """Maximum over the axes `axis`. Equal maxima share the gradient evenly."""
+    return np.maximum.reduce(x, axis=axis, keepdims=keepdims)
+
+
+@reduce_max.shape
+def _(x, *, axis, keepdims):
+    shape = reduced_shape(x, axis, keepdims)
+    if 0 in [x.shape[a] for a in axis]:
+        raise ShapeError(f"reduce_max: no maximum of nothing: {tuple(x.shape)} over axes {axis}.")
+    return Spec(shape, x.dtype)
+
+
+@reduce_max.gradient
+def _(dz, z, x, *, axis, keepdims):
+    kept = reduced_shape(x, axis, True)
+    is_max = (x == reshape(z, shape=kept)).astype(x.dtype)
+    share = is_max / reduce_sum(is_max, axis=axis, keepdims=True)
+    return (reshape(dz, shape=kept) * share,)
+
+
+@primitive
+def stop_gradient(x):
+    """`x`, taken as a constant by every derivative."""
+    return x
+
+
+stop_gradient.shape(same_spec)
+
+
+@stop_gradient.gradient
+def _(dz, z, x):
+    return (None,)
+
+
+def reduced_shape(x: Any, axis: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
+    """Shape of `x` after a reduction over `axis`."""
+    if keepdims:
+        return tuple([1 if i in axis else n for i, n in enumerate(x.shape)])
+    return tuple([n for i, n in enumerate(x.shape) if i not in axis])
+
+
+def unbroadcast(dz: Any, shape: tuple[int, ...]) -> Any:
+    """Sum `dz` over the axes along which an input of `shape` was stretched."""
+    if dz.shape == shape:
+        return dz
+    lead = len(dz.shape) - len(shape)
+    stretched = [i for i, n in enumerate(dz.shape) if n != 1 and (i < lead or shape[i - lead] == 1)]
+    if stretched:
+        dz = reduce_sum(dz, axis=tuple(stretched), keepdims=False)
+    return dz if dz.shape == shape else reshape(dz, shape=shape)
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Sum of `x` over `axis`: all axes (None), one, or a tuple of them."""
+    x = as_operand(x)
+    return reduce_sum(x, axis=normalize_axis("sum", axis, len(x.shape)), keepdims=keepdims)
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Maximum of `x` over `axis`; equal maxima share the gradient evenly."""
+    x = as_operand(x)
+    return reduce_max(x, axis=normalize_axis("max", axis, len(x.shape)), keepdims=keepdims)
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Minimum of `x` over `axis`: −max(−x)."""
+    return -max(-as_operand(x), axis, keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Arithmetic mean of `x` over `axis`."""
+    x = as_operand(x)
+    axes = normalize_axis("mean", axis, len(x.shape))
+    size = math.prod([x.shape[a] for a in axes])
+    if size == 0:
+        raise ShapeError(f"mean: no mean of nothing: {tuple(x.shape)} over axes {axes}.")
+    return reduce_sum(x, axis=axes, keepdims=keepdims) / size
+
+
+def var(x: Any, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    """Variance over `axis`: Σ(x − mean)² / (n − ddof)."""
+    x = as_operand(x)
+    axes = normalize_axis("var", axis, len(x.shape))
+    size = math.prod([x.shape[a] for a in axes])
+    if size <= ddof:
+        raise OptionError(f"var: needs more than ddof = {ddof} elements, got {size}.")
+    deviation = x - mean(x, axes, keepdims=True)
+    return reduce_sum(deviation * deviation, axis=axes, keepdims=keepdims) / (size - ddof)
+
+
+def as_operand(x: Any) -> Any:
+    """`x` if it is a tensor or an array, otherwise the array made of it."""
+    return x if type(x) is Tensor or type(x) is np.ndarray else np.asarray(x)

@@ -95,7 +95,8 @@ def _negated(r: Ratio) -> Ratio:
     def turn(interval: Interval | None) -> Interval | None:
         return None if interval is None else (1 / interval[1], 1 / interval[0])
 
-    assert r.log_ratio is not None and r.ratio is not None
+    assert r.log_ratio is not None
+    assert r.ratio is not None
     return Ratio(
         r.n,
         1 / r.ratio,

@@ -1,0 +1,64 @@
+"""`bench report`: tables, figures and the page of a run."""
+
+import json
+import sys
+import webbrowser
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import NothingMeasuredError
+
+
+class Format(StrEnum):
+    """What is written to standard output."""
+
+    table = "table"
+    md = "md"
+    html = "html"
+    csv = "csv"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `bench report`."""
+    app.command("report")(report)
+
+
+def report(
+    run: Annotated[
+        str | None, typer.Argument(help="A run's name or folder; the newest by default.")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results"),
+    format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
+    open: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
+) -> None:
+    """Write the report of a run, complete or not, into its folder, and print it."""
+    from harness.page import write_report
+    from harness.runs import find_run
+    from harness.summary import print_summary
+
+    folder = find_run(run, results)
+    analysis = print_summary(folder) if format is Format.table else analysis_of(folder)
+    written = write_report(analysis)
+    if format is Format.json:
+        from harness.document import report_document
+
+        print(json.dumps(report_document(analysis), indent=2, allow_nan=False))
+    elif format is not Format.table:
+        name = {Format.md: "report.md", Format.html: "index.html", Format.csv: "summary.csv"}
+        sys.stdout.write((written / name[format]).read_text(encoding="utf-8"))
+    print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)
+    if open:
+        webbrowser.open((written / "index.html").resolve().as_uri())
+    if not analysis.run.valid():
+        raise NothingMeasuredError(f"{folder}: no trial is valid, so nothing was measured.")
+
+
+def analysis_of(folder: Path):
+    """The figures of a run, without printing them."""
+    from harness.analysis import analyze
+
+    return analyze(folder)

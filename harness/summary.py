@@ -1,0 +1,69 @@
+"""What the terminal shows: the summary after a run, and the live view while it goes on."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from harness import units
+from harness.analysis import Analysis, analyze, analyze_run
+from harness.cautions import outcome, warnings
+from harness.metrics import BY_KEY
+from harness.published import SOURCE, difference_of_work, is_comparable
+from harness.record import Trial
+from harness.sentences import conclusions
+from harness.store import Run
+from harness.table import published_table, show, terminal_tables
+
+
+def print_summary(run_folder: Path, console: Console | None = None) -> Analysis:
+    """Print the tables, conclusions and warnings of the run in `run_folder`.
+
+    The console's width, colours and encoding decide the layout; a pipe gets plain text.
+    Returns: the analysis, for a caller that goes on with it. Raises: RecordError.
+    """
+    analysis = analyze(run_folder)
+    show_summary(analysis, console or Console(highlight=False))
+    return analysis
+
+
+def show_summary(analysis: Analysis, console: Console) -> None:
+    """Tables, published figures, conclusions, warnings."""
+    manifest = analysis.run.manifest
+    console.print(
+        f"[bold]{escape(manifest.run)}[/bold], preset {escape(manifest.preset)}: "
+        f"{analysis.valid_blocks} of {units.counted(manifest.repeats, 'block')} valid"
+    )
+    console.print()
+    show(analysis, console)
+    if is_comparable(manifest):
+        console.print()
+        console.print(published_table())
+        console.print(f"[dim]{SOURCE}.[/dim]", soft_wrap=False)
+        if different := difference_of_work(manifest):
+            console.print(f"[dim]This run differs from that work: {escape(different)}.[/dim]")
+    console.print()
+    for text in conclusions(analysis):
+        console.print(f"• {escape(text)}")
+    for text in warnings(analysis):
+        console.print(f"[yellow]! {escape(text)}[/yellow]")
+
+
+def trial_line(trial: Trial, done: int, planned: int) -> str:
+    """One line for a finished trial: "3/20 block 2 myad: train 0.41 s, test ..., 91.40 %"."""
+    head = f"{done}/{planned} block {trial.block + 1} {trial.engine}"
+    if not trial.valid:
+        return f"{head}: {outcome(trial)}, {trial.failure or 'no reason recorded'}"
+    texts = [
+        f"train {BY_KEY['train_wall_s'].text(BY_KEY['train_wall_s'].read(trial))}",
+        f"test {BY_KEY['test_wall_s'].text(BY_KEY['test_wall_s'].read(trial))}",
+        f"accuracy {units.percent(trial.accuracy)}",
+        f"peak {units.size(BY_KEY['peak_rss_bytes'].read(trial))}",
+    ]
+    return f"{head}: {', '.join(texts)}{', disturbed' if trial.disturbed else ''}"
+
+
+def live_tables(run: Run, width: int) -> list[object]:
+    """The tables of the trials so far, for `rich.live.Live`: medians would jump less than means,
+    but the table is the final one, so that nothing changes its meaning when the run ends."""
+    return list(terminal_tables(analyze_run(run), width))

@@ -14,7 +14,7 @@ from myad.compile.index import Affine, Axis
 # Operations of an expression, which are those of the loop code too, and their number of operands.
 ARITY = {
     "add": 2, "sub": 2, "mul": 2, "div": 2, "max": 2, "min": 2, "pow": 2, "fma": 3,
-    "neg": 1, "abs": 1, "exp": 1, "log": 1, "sqrt": 1, "tanh": 1,
+    "neg": 1, "abs": 1, "exp": 1, "log": 1, "sqrt": 1, "sin": 1, "cos": 1, "tanh": 1,
     "lt": 2, "le": 2, "gt": 2, "ge": 2, "eq": 2, "ne": 2,
     "and": 2, "or": 2, "not": 1, "xor": 2, "shr": 2, "shl": 2,
     "select": 3, "cast": 1,
@@ -127,6 +127,15 @@ class Apply(Expr):
     dtype: str
 
 
+@dataclass(frozen=True)
+class Choose(Expr):
+    """`options[index]`: free where the schedule writes out the axes of `index`."""
+
+    index: Affine
+    options: tuple[Expr, ...]
+    dtype: str
+
+
 Operand = Expr | float | int
 
 
@@ -152,9 +161,14 @@ def cast(value: Expr, dtype: str) -> Expr:
 def walk(expr: Expr) -> Iterator[Expr]:
     """Every node of the tree, parents before children."""
     yield expr
+    for part in _parts(expr):
+        yield from walk(part)
+
+
+def _parts(expr: Expr) -> tuple[Expr, ...]:
     if isinstance(expr, Apply):
-        for arg in expr.args:
-            yield from walk(arg)
+        return expr.args
+    return expr.options if isinstance(expr, Choose) else ()
 
 
 def loads(expr: Expr) -> list[Load]:
@@ -164,12 +178,19 @@ def loads(expr: Expr) -> list[Load]:
 
 def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
     """The tree with `rule` applied to every node from the leaves up; None keeps a node."""
-    if isinstance(expr, Apply):
-        args = tuple(rewrite(arg, rule) for arg in expr.args)
-        if any(new is not old for new, old in zip(args, expr.args, strict=True)):
-            expr = Apply(expr.op, args, expr.dtype)
+    if parts := _parts(expr):
+        new = tuple(rewrite(part, rule) for part in parts)
+        if any(a is not b for a, b in zip(new, parts, strict=True)):
+            expr = _rebuilt(expr, new)
     changed = rule(expr)
     return expr if changed is None else changed
+
+
+def _rebuilt(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
+    if isinstance(expr, Apply):
+        return Apply(expr.op, parts, expr.dtype)
+    assert isinstance(expr, Choose)
+    return Choose(expr.index, parts, expr.dtype)
 
 
 def substitute(expr: Expr, mapping: Mapping[Axis, Affine]) -> Expr:
@@ -180,6 +201,8 @@ def substitute(expr: Expr, mapping: Mapping[Axis, Affine]) -> Expr:
             return Load(node.buffer, tuple(i.substitute(mapping) for i in node.index))
         if isinstance(node, AxisValue):
             return AxisValue(node.index.substitute(mapping), node.dtype)
+        if isinstance(node, Choose):
+            return Choose(node.index.substitute(mapping), node.options, node.dtype)
         return None
 
     return rewrite(expr, rule) if mapping else expr
@@ -193,6 +216,8 @@ def show(expr: Expr) -> str:
         return f"{expr.value:g}" if expr.dtype in ("f32", "f64") else str(expr.value)
     if isinstance(expr, AxisValue):
         return f"({expr.index!r})"
+    if isinstance(expr, Choose):
+        return f"choose({expr.index!r}; {', '.join(show(o) for o in expr.options)})"
     if isinstance(expr, Apply):
         name = expr.dtype if expr.op == "cast" else expr.op
         return f"{name}({', '.join(show(a) for a in expr.args)})"

@@ -24,7 +24,7 @@ _BINARY = {
     "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and": np.bitwise_and,
     "or": np.bitwise_or, "xor": np.bitwise_xor, "shr": np.right_shift, "shl": np.left_shift,
     "neg": np.negative, "abs": np.abs, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
-    "tanh": np.tanh, "not": np.logical_not, "select": np.where,
+    "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "not": np.logical_not, "select": np.where,
 }  # fmt: skip
 _ACROSS = {"add": np.sum, "max": np.max, "min": np.min}
 

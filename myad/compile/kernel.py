@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from myad.compile.expr import (
-    AxisValue, Buffer, Const, Expr, Load, Operand, Sum, apply, cast, loads, show, substitute, walk,
+    AxisValue, Buffer, Choose, Const, Expr, Load, Operand, Sum, apply, cast, loads, show,
+    substitute, walk,
 )  # fmt: skip
 from myad.compile.index import Affine, Axis, Index, affine
 from myad.errors import CompileError
@@ -118,6 +119,32 @@ class KernelBuilder:
         """A number, of the output's dtype by default."""
         return Const(value, dtype or self.dtype)
 
+    def choose(self, index: Index, options: Sequence[Expr]) -> Expr:
+        """`options[index]`."""
+        return Choose(affine(index), tuple(options), options[0].dtype)
+
+    def power(self, x: Expr, y: Expr) -> Expr:
+        """x to the power of y; constant squares and square roots without a logarithm."""
+        known = {2.0: lambda: x * x, 0.5: lambda: apply("sqrt", x), 1.0: lambda: x}
+        if isinstance(y, Const) and y.value in known:
+            return known[y.value]()
+        return apply("pow", x, y)
+
+    def stretch(self, x: Source, lead: Sequence[Axis], own: int) -> list[Index]:
+        """Indices of the leading axes of `x`, all but the last `own`, broadcast against `lead`."""
+        extents = x.shape[: len(x.shape) - own]
+        axes = lead[len(lead) - len(extents) :]
+        return [0 if extent == 1 else a for a, extent in zip(axes, extents, strict=True)]
+
+    def scatter_add(
+        self, index: Sequence[Index], body: Expr, domain: Sequence[Axis] | None = None
+    ) -> Kernel:
+        """Zeros to which `body` is added at `index`, added up where places coincide."""
+        places = [affine(i) for i in index]
+        if not _injective(places):
+            return self.define(places, body, domain=domain, fill=0.0, accumulate=True)
+        return self.define(places, body, domain=domain, fill=0.0)
+
     def define(
         self, index: Sequence[Index], body: Expr, *, combine: str | None = None,
         domain: Sequence[Axis] | None = None, fill: float | None = None, accumulate: bool = False,
@@ -130,14 +157,17 @@ class KernelBuilder:
         found = dict.fromkeys(axis for place in places for axis in place.terms)
         for node in walk(body):
             subscripts = node.index if isinstance(node, Load) else ()
-            if isinstance(node, AxisValue):
+            if isinstance(node, AxisValue | Choose):
                 subscripts = (node.index,)
             found.update(dict.fromkeys(axis for part in subscripts for axis in part.terms))
         axes = tuple(a for a in (domain if domain is not None else found) if a.size > 1)
-        self.output.fill = fill
+        covered = math.prod(a.size for p in places for a in p.terms) == self.output.size
+        self.output.fill = None if covered and not accumulate else fill
         reduces = any(axis not in {a for p in places for a in p.terms} for axis in axes)
-        if combine is None:
-            combine = "add" if reduces or accumulate else "store"
+        if not reduces and not accumulate:
+            combine = "store"
+        elif combine is None:
+            combine = "add"
         return Kernel(self.name, self.output, axes, places, cast(body, self.dtype), combine,
                       accumulate=accumulate)  # fmt: skip
 
@@ -176,6 +206,19 @@ class KernelBuilder:
         return self.define(
             _merged(axes, self.shape), x[tuple(_merged(axes, x.shape))], domain=axes
         )
+
+
+def _injective(places: Sequence[Affine]) -> bool:
+    """Whether different values of the axes always give different places."""
+    seen: set[Axis] = set()
+    for place in places:
+        reach = 0
+        for axis, step in sorted(place.terms.items(), key=lambda term: abs(term[1])):
+            if abs(step) <= reach or axis in seen:
+                return False
+            seen.add(axis)
+            reach += abs(step) * (axis.size - 1)
+    return True
 
 
 def common_factors(old: Sequence[int], new: Sequence[int]) -> list[int] | None:

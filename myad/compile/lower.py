@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from myad.compile.expr import Apply, AxisValue, Buffer, Const, Expr, Load, Sum
+from myad.compile.expr import Apply, AxisValue, Buffer, Choose, Const, Expr, Load, Sum
 from myad.compile.index import Affine, Axis, affine
 from myad.compile.kernel import IDENTITY, Kernel
 from myad.compile.layout import Layout
@@ -272,6 +272,8 @@ class _Lowering:
                 "index", (), expr.dtype, self.schedule.lanes,
                 address=base, step=index.coefficient(self.lane),
             )  # fmt: skip
+        if isinstance(expr, Choose):
+            return self.choice(expr)
         assert isinstance(expr, Apply)
         if expr.op == "add" and expr.dtype in ("f32", "f64"):
             for product_, other in (expr.args, expr.args[::-1]):
@@ -279,6 +281,17 @@ class _Lowering:
                     operands = [self.evaluate(a) for a in (*product_.args, other)]
                     return build.apply("fma", *operands)
         return build.apply(expr.op, *(self.evaluate(a) for a in expr.args), dtype=expr.dtype)
+
+    def choice(self, expr: Choose) -> Value:
+        index = expr.index.substitute(self.env)
+        if not index.terms:
+            return self.evaluate(expr.options[index.const])
+        number = self.evaluate(AxisValue(expr.index))
+        value = self.evaluate(expr.options[0])
+        for n, option in enumerate(expr.options[1:], start=1):
+            here = self.build.apply("eq", number, self.build.const(n, "i32"))
+            value = self.build.apply("select", here, self.evaluate(option), value)
+        return value
 
     def load(self, expr: Load) -> Value:
         layout = self.layouts[expr.buffer]

@@ -26,7 +26,7 @@ _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", 
 _FLOAT_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _INT_COMPARE = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
 _INTRINSICS = {"abs": "fabs", "log": "log", "sqrt": "sqrt", "tanh": "tanh", "pow": "pow",
-               "fma": "fma", "exp": "exp"}  # fmt: skip
+               "fma": "fma", "sin": "sin", "cos": "cos"}  # fmt: skip
 
 
 class Renderer:
@@ -206,7 +206,7 @@ class _Function:
             return self.emit(f"{_FLOAT_OPS[value.op]} {FAST} {kind} {args[0]}, {args[1]}")
         if value.op in _INT_OPS and dtype not in FLOATS:
             return self.emit(f"{_INT_OPS[value.op]} {kind} {args[0]}, {args[1]}")
-        if value.op in _INTRINSICS and dtype in FLOATS:
+        if value.op in {**_INTRINSICS, **VECTOR_FUNCTIONS} and dtype in FLOATS:
             return self.function_call(value, args)
         raise AssertionError(f"no LLVM for {value.op} of {dtype}")
 

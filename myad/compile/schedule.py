@@ -22,7 +22,7 @@ from myad.compile.lower import Schedule
 # Cost of an operation on one vector, in fused multiply-adds; what is not named costs 1.
 COST = {"div": 4, "sqrt": 6, "exp": 10, "log": 60, "tanh": 60, "pow": 120, "mul": 0.5, "cast": 0.5}
 ACROSS_COST = 6.0  # adding up the lanes of a vector
-CALLED = ("log", "tanh", "pow")  # one library call per lane
+CALLED = ("log", "tanh", "pow", "sin", "cos")  # one library call per lane
 MAX_UNROLLED = 96  # multiply-adds written out in one block: more only costs compile time
 LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
 

@@ -27,6 +27,11 @@ def _(dz, z, x, y):
     return unbroadcast(dz, x.shape), lambda: unbroadcast(dz, y.shape)
 
 
+@add.kernel
+def _(k, x, y):
+    return k.map(lambda a, b: a + b, x, y)
+
+
 @primitive
 def subtract(x, y):
     """Elementwise difference z = x − y, broadcasting x and y."""
@@ -41,6 +46,11 @@ def _(x, y):
 @subtract.gradient
 def _(dz, z, x, y):
     return unbroadcast(dz, x.shape), lambda: unbroadcast(-dz, y.shape)
+
+
+@subtract.kernel
+def _(k, x, y):
+    return k.map(lambda a, b: a - b, x, y)
 
 
 @primitive
@@ -60,6 +70,11 @@ def _(dz, z, x, y):
     return lambda: unbroadcast(dz * y, x.shape), lambda: unbroadcast(dz * x, y.shape)
 
 
+@multiply.kernel
+def _(k, x, y):
+    return k.map(lambda a, b: a * b, x, y)
+
+
 @primitive
 def divide(x, y):
     """Elementwise quotient z = x/y, broadcasting x and y."""
@@ -77,6 +92,11 @@ def _(x, y):
 def _(dz, z, x, y):
     # z = x/y  ⇒  dx = dz/y,  dy = −dz·z/y
     return lambda: unbroadcast(dz / y, x.shape), lambda: unbroadcast(-dz * z / y, y.shape)
+
+
+@divide.kernel
+def _(k, x, y):
+    return k.map(lambda a, b: a / b, x, y)
 
 
 @primitive
@@ -105,6 +125,11 @@ def _(dz, z, x, y):
     return dx, dy
 
 
+@power.kernel
+def _(k, x, y):
+    return k.map(k.power, x, y)
+
+
 @primitive
 def maximum(x, y):
     """Elementwise larger of x and y; where they are equal, each gets half of the gradient."""
@@ -121,6 +146,11 @@ def _(dz, z, x, y):
     return _shares(dz, x, y, y < x)
 
 
+@maximum.kernel
+def _(k, x, y):
+    return k.map(lambda a, b: k.apply("max", a, b), x, y)
+
+
 @primitive
 def minimum(x, y):
     """Elementwise smaller of x and y; where they are equal, each gets half of the gradient."""
@@ -135,6 +165,11 @@ def _(x, y):
 @minimum.gradient
 def _(dz, z, x, y):
     return _shares(dz, x, y, x < y)
+
+
+@minimum.kernel
+def _(k, x, y):
+    return k.map(lambda a, b: k.apply("min", a, b), x, y)
 
 
 def _shares(dz, x, y, x_wins):

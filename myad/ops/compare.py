@@ -45,6 +45,14 @@ for _op in (equal, not_equal, less, less_equal):
     _op.gradient(lambda dz, z, x, y: (None, None))
 
 
+def _comparison_kernel(word):
+    return lambda k, x, y: k.map(lambda a, b: k.apply(word, a, b), x, y)
+
+
+for _op, _word in ((equal, "eq"), (not_equal, "ne"), (less, "lt"), (less_equal, "le")):
+    _op.kernel(_comparison_kernel(_word))
+
+
 @primitive
 def sign(x):
     """−1, 0 or 1 by the sign of x; its derivative is 0."""
@@ -57,6 +65,15 @@ sign.shape(same_spec)
 @sign.gradient
 def _(dz, z, x):
     return (None,)
+
+
+@sign.kernel
+def _(k, x):
+    def step(a):
+        below = k.apply("select", k.apply("lt", a, 0), k.const(-1), a)  # a NaN stays NaN
+        return k.apply("select", k.apply("gt", a, 0), k.const(1), below)
+
+    return k.map(step, x)
 
 
 @primitive
@@ -82,6 +99,11 @@ def _(dz, z, condition, x, y):
     )
 
 
+@where.kernel
+def _(k, condition, x, y):
+    return k.map(lambda c, a, b: k.apply("select", c, a, b), condition, x, y)
+
+
 @primitive
 def cast(x, *, dtype):
     """x converted to `dtype` (an np.dtype)."""
@@ -96,6 +118,11 @@ def _(x, *, dtype):
 @cast.gradient
 def _(dz, z, x, *, dtype):
     return (lambda: cast(dz, dtype=x.dtype),)
+
+
+@cast.kernel
+def _(k, x, *, dtype):
+    return k.map(lambda a: k.cast(a, k.dtype), x)
 
 
 @primitive
@@ -117,6 +144,13 @@ def _(labels, *, classes, dtype):
 @one_hot.gradient
 def _(dz, z, labels, *, classes, dtype):
     return (None,)
+
+
+@one_hot.kernel
+def _(k, labels, *, classes, dtype):
+    axes = k.axes(*k.shape)
+    here = k.apply("eq", k.cast(labels[axes[:-1]], "i32"), k.index_value(axes[-1]))
+    return k.define(axes, k.cast(here, k.dtype))
 
 
 def astype(x: Any, dtype: Any) -> Any:

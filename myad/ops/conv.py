@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, primitive
+from myad.core import Spec, composed, primitive
 from myad.errors import OptionError, ShapeError
-from myad.ops.index import pad
+from myad.ops.index import pad, strided_embed, strided_slice, transpose
 from myad.ops.specs import check_float, check_ndim, same_dtype
 
 
@@ -67,6 +67,14 @@ def _(dz, z, images, kernel, *, strides, dilation):
     )
 
 
+@correlate2d.kernel
+def _(k, images, kernel, *, strides, dilation):
+    n, i, j, f = k.axes(*k.shape)
+    u, v, c = k.axes(*kernel.shape[:3])
+    pixel = images[n, i * strides[0] + u * dilation[0], j * strides[1] + v * dilation[1], c]
+    return k.define([n, i, j, f], pixel * kernel[u, v, c, f])
+
+
 @primitive
 def correlate2d_input_gradient(dz, kernel, *, size, strides=(1, 1), dilation=(1, 1)):
     """Adjoint of `correlate2d` in its images, which were size = (H, W):
@@ -97,6 +105,30 @@ def _(dx, z, dz, kernel, *, size, strides, dilation):
     )
 
 
+@correlate2d_input_gradient.kernel
+@composed
+def _(dz, kernel, *, size, strides, dilation):
+    # Each pixel gathers what it gave: dz, spread by the strides and surrounded by zeros,
+    # correlated with the kernel turned by 180 degrees and its channels exchanged.
+    kh, kw, _, f = kernel.shape
+    top, left = (kh - 1) * dilation[0], (kw - 1) * dilation[1]
+    n, oh, ow, _ = dz.shape
+    around = strided_embed(
+        dz,
+        shape=(n, size[0] + top, size[1] + left, f),
+        starts=(0, top, left, 0),
+        stops=(n, top + (oh - 1) * strides[0] + 1, left + (ow - 1) * strides[1] + 1, f),
+        steps=(1, *strides, 1),
+    )
+    turned = strided_slice(
+        transpose(kernel, axes=(0, 1, 3, 2)),
+        starts=(kh - 1, kw - 1, 0, 0),
+        stops=(-1, -1, f, kernel.shape[2]),
+        steps=(-1, -1, 1, 1),
+    )
+    return correlate2d(around, turned, strides=(1, 1), dilation=dilation)
+
+
 @primitive
 def correlate2d_kernel_gradient(images, dz, *, size, strides=(1, 1), dilation=(1, 1)):
     """Adjoint of `correlate2d` in its kernel, which was size = (KH, KW):
@@ -121,6 +153,14 @@ def _(dk, z, images, dz, *, size, strides, dilation):
         lambda: correlate2d_input_gradient(dz, dk, size=images.shape[1:3], **steps),
         lambda: correlate2d(images, dk, **steps),
     )
+
+
+@correlate2d_kernel_gradient.kernel
+def _(k, images, dz, *, size, strides, dilation):
+    n, i, j, f = k.axes(*dz.shape)
+    u, v, c = k.axes(*k.shape[:3])
+    pixel = images[n, i * strides[0] + u * dilation[0], j * strides[1] + v * dilation[1], c]
+    return k.define([u, v, c, f], pixel * dz[n, i, j, f], domain=[n, i, j, u, v, c, f])
 
 
 def _check_adjoint(dz: Any, expected: Spec) -> None:

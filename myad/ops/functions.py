@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from myad.core import primitive
+from myad.core import composed, primitive
 from myad.ops.compare import sign, where
 from myad.ops.reduce import max as reduced_max
 from myad.ops.reduce import reduce_sum, stop_gradient
@@ -26,6 +26,11 @@ def _(dz, z, x):
     return (-dz,)
 
 
+@negative.kernel
+def _(k, x):
+    return k.map(lambda a: -a, x)
+
+
 @primitive
 def absolute(x):
     """|x|; the derivative at 0 is taken as 0."""
@@ -38,6 +43,11 @@ absolute.shape(same_spec)
 @absolute.gradient
 def _(dz, z, x):
     return (dz * sign(x),)
+
+
+@absolute.kernel
+def _(k, x):
+    return k.map(lambda a: k.apply("abs", a), x)
 
 
 @primitive
@@ -54,6 +64,11 @@ def _(dz, z, x):
     return (dz * z,)
 
 
+@exp.kernel
+def _(k, x):
+    return k.map(lambda a: k.apply("exp", a), x)
+
+
 @primitive
 def log(x):
     """Natural logarithm."""
@@ -66,6 +81,11 @@ log.shape(float_spec("log"))
 @log.gradient
 def _(dz, z, x):
     return (dz / x,)
+
+
+@log.kernel
+def _(k, x):
+    return k.map(lambda a: k.apply("log", a), x)
 
 
 @primitive
@@ -82,6 +102,11 @@ def _(dz, z, x):
     return (dz / (z + z),)
 
 
+@sqrt.kernel
+def _(k, x):
+    return k.map(lambda a: k.apply("sqrt", a), x)
+
+
 @primitive
 def sin(x):
     """Sine of x in radians."""
@@ -94,6 +119,11 @@ sin.shape(float_spec("sin"))
 @sin.gradient
 def _(dz, z, x):
     return (dz * cos(x),)
+
+
+@sin.kernel
+def _(k, x):
+    return k.map(lambda a: k.apply("sin", a), x)
 
 
 @primitive
@@ -110,6 +140,11 @@ def _(dz, z, x):
     return (-dz * sin(x),)
 
 
+@cos.kernel
+def _(k, x):
+    return k.map(lambda a: k.apply("cos", a), x)
+
+
 @primitive
 def tanh(x):
     """Hyperbolic tangent."""
@@ -122,6 +157,11 @@ tanh.shape(float_spec("tanh"))
 @tanh.gradient
 def _(dz, z, x):
     return (dz * (np.ones((), z.dtype) - z * z),)
+
+
+@tanh.kernel
+def _(k, x):
+    return k.map(lambda a: k.apply("tanh", a), x)
 
 
 @primitive
@@ -139,6 +179,11 @@ def _(dz, z, x):
     return (dz * (z - z * z),)
 
 
+@sigmoid.kernel
+def _(k, x):
+    return k.map(lambda a: 1 / (1 + k.apply("exp", -a)), x)
+
+
 @primitive
 def softplus(x):
     """ln(1 + eˣ) = max(x, 0) + ln(1 + e^(−|x|)), which cannot overflow."""
@@ -151,6 +196,15 @@ softplus.shape(float_spec("softplus"))
 @softplus.gradient
 def _(dz, z, x):
     return (dz * sigmoid(x),)
+
+
+@softplus.kernel
+def _(k, x):
+    def stable(a):
+        small = k.apply("exp", -k.apply("abs", a))
+        return k.apply("max", 0, a) + k.apply("log", 1 + small)
+
+    return k.map(stable, x)
 
 
 @primitive
@@ -166,6 +220,11 @@ relu.shape(float_spec("relu"))
 def _(dz, z, x):
     zero = np.zeros((), dz.dtype)
     return (where(zero < z, dz, zero),)
+
+
+@relu.kernel
+def _(k, x):
+    return k.map(lambda a: k.apply("max", 0, a), x)
 
 
 @primitive
@@ -186,6 +245,13 @@ softmax.shape(float_spec("softmax"))
 def _(dz, z, x, *, axis):
     # ∂z_i/∂x_j = z_i·(δ_ij − z_j)
     return (z * (dz - reduce_sum(dz * z, axis=axis, keepdims=True)),)
+
+
+@softmax.kernel
+@composed
+def _(x, *, axis):
+    e = exp(x - stop_gradient(reduced_max(x, axis, keepdims=True)))
+    return e / reduce_sum(e, axis=axis, keepdims=True)
 
 
 def logsumexp(x, axis=None, keepdims=False):

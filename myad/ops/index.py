@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, Tensor, describe, primitive
+from myad.core import Spec, Tensor, composed, describe, primitive
 from myad.errors import DTypeError, ShapeError
 from myad.ops.reduce import as_operand, broadcast_to, reshape
 from myad.ops.specs import broadcast_shape, normalize_axis, same_dtype
@@ -32,6 +32,12 @@ def _(dz, z, x, *, axes):
     return (transpose(dz, axes=tuple(axes.index(i) for i in range(len(axes)))),)
 
 
+@transpose.kernel
+def _(k, x, *, axes):
+    own = k.axes(*x.shape)
+    return k.define([own[a] for a in axes], x[own])
+
+
 @primitive
 def concatenate(*arrays, axis):
     """The arrays one after the other along `axis`; their other axes must be equal."""
@@ -53,6 +59,19 @@ def _(*arrays, axis):
 def _(dz, z, *arrays, axis):
     edges = np.cumsum([0] + [x.shape[axis] for x in arrays]).tolist()
     return tuple(_along(dz, axis, start, stop) for start, stop in pairwise(edges))
+
+
+@concatenate.kernel
+@composed
+def _(*arrays, axis):
+    # each array surrounded by zeros to the full size, and added up
+    edges = np.cumsum([0] + [x.shape[axis] for x in arrays]).tolist()
+    total = None
+    for x, start, stop in zip(arrays, edges, edges[1:], strict=False):
+        around = ((0, 0),) * axis, ((0, 0),) * (len(x.shape) - axis - 1)
+        part = pad(x, widths=(*around[0], (start, edges[-1] - stop), *around[1]), value=0.0)
+        total = part if total is None else total + part
+    return total
 
 
 def _along(x, axis, start, stop):
@@ -86,6 +105,12 @@ def _(dz, z, x, *, starts, stops, steps):
     return (strided_embed(dz, shape=x.shape, starts=starts, stops=stops, steps=steps),)
 
 
+@strided_slice.kernel
+def _(k, x, *, starts, stops, steps):
+    axes = k.axes(*k.shape)
+    return k.define(axes, x[tuple(a * t + s for a, s, t in zip(axes, starts, steps, strict=True))])
+
+
 @primitive
 def strided_embed(x, *, shape, starts, stops, steps):
     """Zeros of `shape` with `x` at the places that `strided_slice` reads: its adjoint."""
@@ -105,6 +130,13 @@ def _(x, *, shape, starts, stops, steps):
 @strided_embed.gradient
 def _(dz, z, x, *, shape, starts, stops, steps):
     return (strided_slice(dz, starts=starts, stops=stops, steps=steps),)
+
+
+@strided_embed.kernel
+def _(k, x, *, shape, starts, stops, steps):
+    axes = k.axes(*x.shape)
+    places = [a * t + s for a, s, t in zip(axes, starts, steps, strict=True)]
+    return k.define(places, x[axes], fill=0.0)
 
 
 @primitive
@@ -129,6 +161,12 @@ def _(dz, z, x, *, widths, value):
     starts = tuple(before for before, _ in widths)
     stops = tuple(before + n for (before, _), n in zip(widths, x.shape, strict=True))
     return (strided_slice(dz, starts=starts, stops=stops, steps=(1,) * len(stops)),)
+
+
+@pad.kernel
+def _(k, x, *, widths, value):
+    axes = k.axes(*x.shape)
+    return k.define([a + b for a, (b, _) in zip(axes, widths, strict=True)], x[axes], fill=value)
 
 
 def _padded_shape(x, widths):

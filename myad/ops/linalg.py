@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,14 @@ def _(dz, z, x, y):
         lambda: unbroadcast(matmul(dz, _swap(y)), x.shape),
         lambda: unbroadcast(matmul(_swap(x), dz), y.shape),
     )
+
+
+@matmul.kernel
+def _(k, x, y):
+    *lead, m, n = k.axes(*k.shape)
+    (d,) = k.axes(x.shape[-1])
+    left, right = k.stretch(x, lead, 2), k.stretch(y, lead, 2)
+    return k.define([*lead, m, n], x[*left, m, d] * y[*right, d, n], domain=[*lead, m, n, d])
 
 
 def _swap(x):
@@ -96,6 +105,18 @@ def _(dz, z, *arrays, subscripts):
         return sum_of_products(dz, *[x for _, x in others], subscripts=f"{left}->{terms[i]}")
 
     return tuple(lambda i=i: gradient(i) for i in range(len(arrays)))
+
+
+@sum_of_products.kernel
+def _(k, *arrays, subscripts):
+    terms, output = _parse(subscripts)
+    sizes = {
+        a: n for t, x in zip(terms, arrays, strict=True) for a, n in zip(t, x.shape, strict=True)
+    }
+    axes = dict(zip(sizes, k.axes(*sizes.values()), strict=True))
+    factors = [x[tuple(axes[a] for a in t)] for t, x in zip(terms, arrays, strict=True)]
+    product = math.prod(factors[1:], start=factors[0])
+    return k.define([axes[a] for a in output], product, domain=axes.values())
 
 
 def einsum(subscripts: str, *arrays: Any) -> Any:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from myad.core import Spec, describe, primitive
+from myad.core import Spec, composed, describe, primitive
 from myad.errors import DataError, DTypeError, ShapeError
 from myad.ops.compare import one_hot
-from myad.ops.functions import softmax
-from myad.ops.reduce import reshape
+from myad.ops.functions import exp, log, softmax
+from myad.ops.reduce import max, reduce_sum, reshape, stop_gradient
 from myad.ops.specs import check_float
 
 
@@ -50,6 +50,16 @@ def _(dz, z, logits, labels):
     n, classes = logits.shape
     expected = one_hot(labels, classes=classes, dtype=logits.dtype)
     return reshape(dz, shape=(n, 1)) * (softmax(logits, axis=(1,)) - expected), None
+
+
+@sparse_softmax_cross_entropy.kernel
+@composed
+def _(logits, labels):
+    shifted = logits - stop_gradient(max(logits, (1,), keepdims=True))
+    total = reduce_sum(exp(shifted), axis=(1,), keepdims=True)
+    expected = one_hot(labels, classes=logits.shape[1], dtype=logits.dtype)
+    chosen = reduce_sum(expected * shifted, axis=(1,), keepdims=False)
+    return reshape(log(total), shape=labels.shape) - chosen
 
 
 def _out_of_range(logits, labels):

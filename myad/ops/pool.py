@@ -64,6 +64,13 @@ def _(dz, z, x, *, pool_size, strides):
     return (max_pool2d_gradient(dz, z, x, pool_size=pool_size, strides=strides),)
 
 
+@max_pool2d.kernel
+def _(k, x, *, pool_size, strides):
+    (n, i, j, c), (a, b) = k.axes(*k.shape), k.axes(*pool_size)
+    pixel = x[n, i * strides[0] + a, j * strides[1] + b, c]
+    return k.define([n, i, j, c], pixel, combine="max", domain=[n, i, j, c, a, b])
+
+
 @primitive
 def max_pool2d_gradient(dz, z, x, *, pool_size, strides):
     """Adjoint of `max_pool2d`: each dz is added where the first maximum of its window was."""
@@ -90,6 +97,14 @@ def _(d, dx, dz, z, x, *, pool_size, strides):
     return max_pool2d_pick(d, z, x, pool_size=pool_size, strides=strides), None, None
 
 
+@max_pool2d_gradient.kernel
+def _(k, dz, z, x, *, pool_size, strides):
+    (n, i, j, c), (a, b) = k.axes(*dz.shape), k.axes(*pool_size)
+    first = _first_maximum(k, x, z, (n, i, j, c), (a, b), pool_size, strides)
+    share = k.apply("select", first, dz[n, i, j, c], k.const(0))
+    return k.scatter_add([n, i * strides[0] + a, j * strides[1] + b, c], share)
+
+
 @primitive
 def max_pool2d_pick(t, z, x, *, pool_size, strides):
     """Of `t`, shaped like x, the element at the first maximum of each window of x."""
@@ -114,10 +129,40 @@ def _(d, picked, t, z, x, *, pool_size, strides):
     return max_pool2d_gradient(d, z, x, pool_size=pool_size, strides=strides), None, None
 
 
+@max_pool2d_pick.kernel
+def _(k, t, z, x, *, pool_size, strides):
+    (n, i, j, c), (a, b) = k.axes(*k.shape), k.axes(*pool_size)
+    first = _first_maximum(k, x, z, (n, i, j, c), (a, b), pool_size, strides)
+    pixel = t[n, i * strides[0] + a, j * strides[1] + b, c]
+    picked = k.apply("select", first, pixel, k.const(0))
+    return k.define([n, i, j, c], picked, combine="add", domain=[n, i, j, c, a, b])
+
+
+def _first_maximum(k, x, z, place, window, pool_size, strides):
+    """Whether pixel (a, b) of a window equals its maximum and no earlier pixel does."""
+    (n, i, j, c), (a, b) = place, window
+    top = z[n, i, j, c]
+    options, earlier = [], None
+    for u in range(pool_size[0]):
+        for v in range(pool_size[1]):
+            here = k.apply("eq", x[n, i * strides[0] + u, j * strides[1] + v, c], top)
+            alone = here if earlier is None else k.apply("and", here, k.apply("not", earlier))
+            options.append(alone)
+            earlier = here if earlier is None else k.apply("or", earlier, here)
+    return k.choose(a * pool_size[1] + b, options)
+
+
 @sum_pool2d.gradient
 def _(dz, z, x, *, pool_size, strides):
     size = x.shape[1:3]
     return (sum_pool2d_gradient(dz, size=size, pool_size=pool_size, strides=strides),)
+
+
+@sum_pool2d.kernel
+def _(k, x, *, pool_size, strides):
+    (n, i, j, c), (a, b) = k.axes(*k.shape), k.axes(*pool_size)
+    pixel = x[n, i * strides[0] + a, j * strides[1] + b, c]
+    return k.define([n, i, j, c], pixel, combine="add", domain=[n, i, j, c, a, b])
 
 
 @primitive
@@ -138,6 +183,13 @@ def _(dz, *, size, pool_size, strides):
 @sum_pool2d_gradient.gradient
 def _(d, dx, dz, *, size, pool_size, strides):
     return (sum_pool2d(d, pool_size=pool_size, strides=strides),)
+
+
+@sum_pool2d_gradient.kernel
+def _(k, dz, *, size, pool_size, strides):
+    (n, i, j, c), (a, b) = k.axes(*dz.shape), k.axes(*pool_size)
+    place = [n, i * strides[0] + a, j * strides[1] + b, c]
+    return k.scatter_add(place, dz[n, i, j, c], domain=[n, i, j, c, a, b])
 
 
 def max_pooling2d(

@@ -49,6 +49,24 @@ def _(dz, z, key, *, shape, dtype):
     return (None,)
 
 
+@random_uniform.kernel
+def _(k, key, *, shape, dtype):
+    axes = k.axes(*shape)
+    seed, counter = key[0], key[1]
+    start = _mixed(k, seed * SEED_WEIGHT + 1) + counter * COUNTER_WEIGHT
+    steps = [math.prod(shape[n + 1 :]) for n in range(len(shape))]
+    flat = sum(a * step for a, step in zip(axes, steps, strict=True))
+    bits = _mixed(k, _mixed(k, start) + k.index_value(flat, "u32") * INDEX_WEIGHT)
+    return k.define(axes, k.cast(k.apply("shr", bits, 8), k.dtype) * 2.0**-24)
+
+
+def _mixed(k, h):
+    """`mix` as an expression."""
+    for shift, factor in FINALIZER:
+        h = k.apply("xor", h, k.apply("shr", h, shift)) * factor
+    return k.apply("xor", h, k.apply("shr", h, 16))
+
+
 def mix(h: np.ndarray) -> np.ndarray:
     """Hash of 32-bit words: the finalizer of MurmurHash3."""
     for shift, factor in FINALIZER:

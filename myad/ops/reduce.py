@@ -33,6 +33,11 @@ def _(dz, z, x, *, shape):
     return (reshape(dz, shape=x.shape),)
 
 
+@reshape.kernel
+def _(k, x, *, shape):
+    return k.reshape(x)
+
+
 @primitive
 def broadcast_to(x, *, shape):
     """`x` repeated along new leading axes and axes of length 1 until it has `shape`."""
@@ -55,6 +60,11 @@ def _(dz, z, x, *, shape):
     return (unbroadcast(dz, x.shape),)
 
 
+@broadcast_to.kernel
+def _(k, x, *, shape):
+    return k.map(lambda a: a, x)
+
+
 @primitive
 def reduce_sum(x, *, axis, keepdims=False):
     """Sum over the axes `axis` (a sorted tuple of numbers from 0)."""
@@ -72,6 +82,11 @@ def _(dz, z, x, *, axis, keepdims):
     # every element counts once: dx = dz, repeated
     kept = reshape(dz, shape=reduced_shape(x, axis, True))
     return (broadcast_to(kept, shape=x.shape),)
+
+
+@reduce_sum.kernel
+def _(k, x, *, axis, keepdims):
+    return k.reduce("add", x, axis)
 
 
 @primitive
@@ -96,6 +111,11 @@ def _(dz, z, x, *, axis, keepdims):
     return (reshape(dz, shape=kept) * share,)
 
 
+@reduce_max.kernel
+def _(k, x, *, axis, keepdims):
+    return k.reduce("max", x, axis)
+
+
 @primitive
 def stop_gradient(x):
     """`x`, taken as a constant by every derivative."""
@@ -108,6 +128,11 @@ stop_gradient.shape(same_spec)
 @stop_gradient.gradient
 def _(dz, z, x):
     return (None,)
+
+
+@stop_gradient.kernel
+def _(k, x):
+    return k.map(lambda a: a, x)
 
 
 def reduced_shape(x: Any, axis: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:

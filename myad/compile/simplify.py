@@ -1,0 +1,138 @@
+"""Transformations of programs: what is not needed, what is computed twice, what is known already.
+
+Each pass replays the steps into a new program, which is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from myad.core import Tensor
+from myad.errors import CompileError
+from myad.program import Program, Step, Variable
+
+Replace = Callable[[Program, Step, list[Variable]], Variable]
+
+
+def replay(program: Program, replace: Replace) -> Program:
+    """A new program in which `replace` has appended, or found, the result of each step."""
+    new = Program()
+    known = {v: new.input(v.shape, v.dtype, v.name) for v in program.inputs}
+
+    def find(variable: Variable) -> Variable:
+        if variable.value is not None:
+            return new.constant(variable.value)
+        return known[variable]
+
+    for step in program.steps:
+        known[step.output] = replace(new, step, [find(v) for v in step.inputs])
+    new.outputs = [find(v) for v in program.outputs]
+    return new.check()
+
+
+def remove_unread(program: Program) -> Program:
+    """Without the steps whose results nobody reads, such as the gradient of the images."""
+    needed = set(program.outputs)
+    kept = []
+    for step in reversed(program.steps):
+        if step.output in needed:
+            kept.append(step)
+            needed.update(step.inputs)
+    program.steps = kept[::-1]
+    return program.check()
+
+
+def merge_equal(program: Program) -> Program:
+    """Common subexpressions once."""
+    seen: dict[Any, Variable] = {}
+
+    def replace(new: Program, step: Step, inputs: list[Variable]) -> Variable:
+        key = (step.op, tuple(inputs), tuple(sorted(step.static.items())))
+        if key not in seen:
+            seen[key] = new.append(step.op, inputs, step.static)
+        return seen[key]
+
+    return replay(program, replace)
+
+
+def fold_constants(program: Program) -> Program:
+    """Steps on constants are carried out; products with 1, sums with 0 and empty moves vanish."""
+
+    def replace(new: Program, step: Step, inputs: list[Variable]) -> Variable:
+        if inputs and all(v.value is not None for v in inputs):
+            arrays = [v.value for v in inputs]
+            return new.constant(np.asarray(step.op.value(*arrays, **step.static)))
+        same = _unchanged(step, inputs)
+        return same if same is not None else new.append(step.op, inputs, step.static)
+
+    return replay(program, replace)
+
+
+_NEUTRAL = {"mul": 1.0, "add": 0.0, "sub": 0.0, "div": 1.0}
+_MOVES = ("reshape", "broadcast_to", "transpose", "astype", "cast", "sum", "unbroadcast")
+
+
+def _unchanged(step: Step, inputs: list[Variable]) -> Variable | None:
+    """The input that `step` returns as it is, if there is one."""
+    out, name = step.output, step.op.name
+
+    def same(v: Variable) -> bool:
+        return (v.shape, v.dtype) == (out.shape, out.dtype)
+
+    if name in _NEUTRAL and len(inputs) == 2:
+        for x, other in ((inputs[0], inputs[1]), (inputs[1], inputs[0])):
+            neutral = other.value is not None and bool(np.all(other.value == _NEUTRAL[name]))
+            if neutral and same(x) and (x is inputs[0] or name in ("mul", "add")):
+                return x
+    if name in _MOVES and same(inputs[0]):
+        trivial = name != "transpose" or sum(s > 1 for s in out.shape) <= 1
+        if trivial:
+            return inputs[0]
+    return None
+
+
+def expand(program: Program) -> Program:
+    """Steps whose kernel rule is written with other primitives, replaced by those.
+
+    Raises: CompileError for a primitive without a kernel rule, by name.
+    """
+    missing = sorted({s.op.name for s in program.steps if s.op.kernel_rule is None})
+    if missing:
+        raise CompileError(
+            f"compile: no kernel rule for {', '.join(missing)}. Leave that operation out, train "
+            "eagerly (compiled=False), or add a rule: see docs/compiler.md."
+        )
+    while any(_composed(step) for step in program.steps):
+        program = replay(program, _expand)
+    return program
+
+
+def _composed(step: Step) -> bool:
+    return getattr(step.op.kernel_rule, "composed", False)
+
+
+def _expand(new: Program, step: Step, inputs: list[Variable]) -> Variable:
+    if not _composed(step):
+        return new.append(step.op, inputs, step.static)
+    tensors = [Tensor(v if v.value is None else v.value) for v in inputs]
+    result = step.op.kernel_rule(*tensors, **step.static)
+    value = result.value
+    if not isinstance(value, Variable):
+        value = new.constant(value)
+    spec = (value.shape, value.dtype)
+    if spec != (step.output.shape, step.output.dtype):
+        raise CompileError(f"{step.op.name}: its kernel rule gives {spec}, not {step.output!r}.")
+    return value
+
+
+def simplify(program: Program) -> Program:
+    """All passes, until nothing changes."""
+    program = remove_unread(expand(remove_unread(program)))
+    while True:
+        count = len(program.steps)
+        program = remove_unread(merge_equal(fold_constants(program)))
+        if len(program.steps) == count:
+            return program

@@ -136,7 +136,7 @@ def inline(kernel: Kernel, reader: Kernel) -> Kernel | None:
     simple = all(p is not None or not i.terms and i.const == 0
                  for p, i in zip(places, kernel.index, strict=True))  # fmt: skip
     distinct = [p for p in places if p is not None]
-    if simple and len(set(distinct)) == len(distinct):
+    if simple and len(set(distinct)) == len(distinct) and kernel.output.fill is None:
         return _replaced(kernel, reader)
     return _resplit(kernel, reader)
 

@@ -103,7 +103,7 @@ class _Function:
 
     def fresh(self) -> str:
         self.count += 1
-        return f"%v{self.count}"
+        return f"%t.{self.count}"
 
     def emit(self, right: str) -> str:
         name = self.fresh()

@@ -1,0 +1,257 @@
+"""From a recorded program to a plan: kernels in order, layouts, loop code, places in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from myad.compile.expr import Buffer, Expr, Load, loads, rewrite
+from myad.compile.fuse import fuse, kernels_of
+from myad.compile.interpret import DTYPES
+from myad.compile.kernel import Kernel, KernelBuilder, Source
+from myad.compile.layout import Layout, Machine
+from myad.compile.loops import BYTES, LoopCode, Storage
+from myad.compile.lower import lower
+from myad.compile.schedule import choose, plan
+from myad.compile.simplify import simplify
+from myad.program import Program
+
+ALIGN = 64  # bytes: a cache line, and the widest vector
+
+
+@dataclass
+class Plan:
+    """Everything about a compiled program but its machine code.
+
+    Fields: `program` after simplification; `kernels` in the order they run; `layouts` by buffer;
+    `codes` loop code by kernel; `offsets` bytes from the start of the arena by storage; `size`
+    bytes of the arena; `inputs`, `outputs` buffers by position; `streams` the inputs that stay
+    the caller's; `constants` their values.
+    """
+
+    program: Program
+    kernels: list[Kernel]
+    layouts: dict[Buffer, Layout]
+    codes: list[LoopCode]
+    inputs: list[Buffer]
+    outputs: list[Buffer]
+    streams: list[Buffer]
+    constants: dict[Buffer, np.ndarray]
+    offsets: dict[Storage, int] = field(default_factory=dict)
+    size: int = 0
+
+    @property
+    def loops(self) -> str:
+        """The loop code of all kernels as text."""
+        return "\n\n".join(f"# {kernel}\n{code}" for kernel, code in
+                           zip(self.kernels, self.codes, strict=True))  # fmt: skip
+
+    @property
+    def memory(self) -> str:
+        """The planned memory as text: offset, bytes, kind and layout of every buffer."""
+        lines = [f"arena of {self.size} bytes"]
+        for buffer, layout in self.layouts.items():
+            if layout.storage in self.offsets:
+                count = layout.size * BYTES[buffer.dtype]
+                offset = self.offsets[layout.storage]
+                lines.append(f"{offset:>9} {count:>9}  {buffer.kind:<9} {layout!r}")
+        return "\n".join(lines)
+
+
+def build(
+    program: Program, machine: Machine, *, state: Mapping[int, int] | None = None,
+    streams: Sequence[int] = (),
+) -> Plan:  # fmt: skip
+    """Plan `program` for `machine`.
+
+    Args:
+        state: {output: input} positions: the output's new value takes the place of the input's.
+        streams: positions of inputs that are the caller's own memory, indexed by example; a
+            further array of row numbers says which example is where.
+    """
+    program = simplify(program)
+    kernels, buffers = kernels_of(program)
+    inputs = [buffers[v] for v in program.inputs]
+    outputs = [buffers[v] for v in program.outputs]
+    for position in streams:
+        inputs[position].kind = "stream"
+    constants = {b: v.value for v, b in buffers.items() if v.value is not None}
+    kernels = fuse(kernels, set(outputs))
+    renamed = _place_state(kernels, inputs, outputs, state or {}, program)
+    kernels = renamed
+    used = _buffers_of(kernels, inputs, outputs)
+    if streams:
+        count = program.inputs[streams[0]].shape[0]
+        used.append(Buffer("rows", (count,), "i32", "stream_rows"))
+    layouts = plan(kernels, used, machine)
+    codes = []
+    for kernel in kernels:
+        schedule = choose(kernel, layouts, machine)
+        codes.append(lower(kernel, schedule, layouts))
+    result = Plan(
+        program, kernels, layouts, codes, inputs, outputs, [inputs[p] for p in streams],
+        {b: v for b, v in constants.items() if b in layouts and v is not None},
+    )  # fmt: skip
+    _place(result)
+    return result
+
+
+def _buffers_of(
+    kernels: list[Kernel], inputs: list[Buffer], outputs: list[Buffer]
+) -> list[Buffer]:
+    found = dict.fromkeys([*inputs, *outputs])
+    for kernel in kernels:
+        found.update(dict.fromkeys([*(load.buffer for load in kernel.reads()), kernel.output]))
+    return list(found)
+
+
+def _place_state(
+    kernels: list[Kernel], inputs: list[Buffer], outputs: list[Buffer],
+    state: Mapping[int, int], program: Program,
+) -> list[Kernel]:  # fmt: skip
+    """Order the kernels so that new state can overwrite old, and let it.
+
+    A kernel may overwrite the buffer it updates once nobody else will read the old value and if
+    it reads it only at the place it writes. Otherwise it writes elsewhere and a copy follows.
+    """
+    pairs: dict[Buffer, Buffer] = {}  # new -> old
+    copies: list[tuple[Buffer, Buffer]] = []
+    for out, into in state.items():
+        new, old = outputs[out], inputs[into]
+        old.kind = "state"
+        if new is old:
+            continue
+        if any(k.output is new for k in kernels) and new not in pairs:
+            pairs[new] = old
+        else:
+            copies.append((new, old))
+    ordered: list[Kernel] = []
+    waiting = list(kernels)
+    while waiting:
+        kernel = _next(waiting, pairs)
+        if kernel is None:  # updates that wait for each other: give the first its own memory
+            kernel = next(k for k in waiting if k.output in pairs and _ready(k, waiting))
+            copies.append((kernel.output, pairs.pop(kernel.output)))
+        elif kernel.output in pairs and not _pointwise(kernel, pairs[kernel.output]):
+            copies.append((kernel.output, pairs.pop(kernel.output)))
+        waiting.remove(kernel)
+        ordered.append(kernel)
+    ordered = [_renamed(kernel, pairs) for kernel in ordered]
+    for position, buffer in enumerate(outputs):
+        outputs[position] = pairs.get(buffer, buffer)
+    for new, old in copies:
+        builder = KernelBuilder(f"copy_{old.name}", old)
+        ordered.append(builder.map(lambda a: a, Source(pairs.get(new, new))))
+        outputs[:] = [old if b is new else b for b in outputs]
+    return ordered
+
+
+def _ready(kernel: Kernel, waiting: list[Kernel]) -> bool:
+    pending = {k.output for k in waiting if k is not kernel}
+    return not any(load.buffer in pending for load in kernel.reads())
+
+
+def _next(waiting: list[Kernel], pairs: dict[Buffer, Buffer]) -> Kernel | None:
+    """The first kernel whose inputs are there, those that overwrite state last."""
+    ready = [k for k in waiting if _ready(k, waiting)]
+    for kernel in ready:
+        if kernel.output not in pairs:
+            return kernel
+    for kernel in ready:
+        old = pairs[kernel.output]
+        others = [k for k in waiting if k is not kernel]
+        if not any(load.buffer is old for k in others for load in k.reads()):
+            return kernel
+    return None
+
+
+def _pointwise(kernel: Kernel, old: Buffer) -> bool:
+    """Whether `kernel` reads `old` only where it writes, and only when it writes."""
+    body = [load for load in loads(kernel.body) if load.buffer is old]
+    if body and kernel.combine != "store":
+        return False
+    return all(load.index == kernel.index for load in kernel.reads() if load.buffer is old)
+
+
+def _renamed(kernel: Kernel, pairs: dict[Buffer, Buffer]) -> Kernel:
+    def rule(node: Expr) -> Expr | None:
+        if isinstance(node, Load) and node.buffer in pairs:
+            return Load(pairs[node.buffer], node.index)
+        return None
+
+    return Kernel(
+        kernel.name, pairs.get(kernel.output, kernel.output), kernel.axes, kernel.index,
+        rewrite(kernel.body, rule), kernel.combine,
+        None if kernel.epilogue is None else rewrite(kernel.epilogue, rule), kernel.accumulate,
+    )  # fmt: skip
+
+
+def _place(result: Plan) -> None:
+    """Give every storage its place; temporaries whose lifetimes do not meet share memory."""
+    last: dict[Buffer, int] = {}
+    first: dict[Buffer, int] = {}
+    for time, kernel in enumerate(result.kernels):
+        for buffer in {kernel.output, *(load.buffer for load in kernel.reads())}:
+            first.setdefault(buffer, time)
+            last[buffer] = time
+    kept = {*result.inputs, *result.outputs, *result.constants}
+    placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
+    forever = len(result.kernels)
+    sized = sorted(
+        (b for b in result.layouts if not b.kind.startswith("stream")),
+        key=lambda b: -result.layouts[b].size,
+    )
+    for buffer in sized:
+        layout = result.layouts[buffer]
+        # What no kernel writes (a border of zeros, padding) is set once and must stay.
+        shared = buffer not in kept and buffer.fill is None
+        span = (first.get(buffer, 0), last.get(buffer, forever)) if shared else (0, forever)
+        count = -(-layout.size * BYTES[buffer.dtype] // ALIGN) * ALIGN
+        offset = 0
+        for low, high, begin, end in sorted(placed):
+            meets = begin <= span[1] and span[0] <= end
+            if meets and low < offset + count and offset < high:
+                offset = high
+        result.offsets[layout.storage] = offset
+        placed.append((offset, offset + count, *span))
+        result.size = max(result.size, offset + count)
+
+
+def view(layout: Layout, memory: np.ndarray) -> list[tuple[tuple[slice, ...], np.ndarray]]:
+    """Writable windows on the elements of a buffer in its flat memory: (which, window) pairs."""
+    buffer = layout.buffer
+    width = BYTES[buffer.dtype]
+    strides = [step * width for step in layout.strides]
+    everything = (slice(None),) * len(buffer.shape)
+    if layout.inner is None or layout.phases == 1:
+        return [(everything, np.ndarray(buffer.shape, DTYPES[buffer.dtype], memory,
+                                        strides=tuple(strides)))]  # fmt: skip
+    windows = []
+    for phase in range(layout.phases):
+        which = list(everything)
+        which[layout.inner] = slice(phase, None, layout.phases)
+        shape = list(buffer.shape)
+        shape[layout.inner] = len(range(phase, buffer.shape[layout.inner], layout.phases))
+        windows.append((tuple(which), np.ndarray(
+            shape, DTYPES[buffer.dtype], memory, offset=phase * layout.row_step * width,
+            strides=tuple(strides),
+        )))  # fmt: skip
+    return windows
+
+
+def copy_in(layout: Layout, memory: np.ndarray, array: np.ndarray) -> None:
+    """Write `array` into the flat memory of its buffer."""
+    for which, window in view(layout, memory):
+        window[...] = array[which]
+
+
+def copy_out(layout: Layout, memory: np.ndarray) -> np.ndarray:
+    """The elements of a buffer as a new array."""
+    array = np.empty(layout.buffer.shape, DTYPES[layout.buffer.dtype])
+    for which, window in view(layout, memory):
+        array[which] = window
+    return array
+
+

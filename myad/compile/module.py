@@ -1,0 +1,149 @@
+"""A plan as machine code: the arena it works in and the functions that run it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import numpy as np
+
+from myad.compile.build import Plan, copy_in, copy_out
+from myad.compile.expr import Buffer
+from myad.compile.interpret import DTYPES, interpret
+from myad.compile.layout import Layout
+from myad.compile.loops import BYTES, Storage
+from myad.compile.native import NativeModule
+from myad.compile.render import Renderer
+
+
+class Module:
+    """Compiled kernels over one arena.
+
+    The arena is allocated once, here; running allocates nothing. `ir` is the LLVM IR.
+    """
+
+    def __init__(self, plan: Plan, loss: int | None = None) -> None:
+        self.plan = plan
+        self.ir = render(plan, loss)
+        self.native = NativeModule(self.ir)
+        self._raw = np.zeros(plan.size + 64, np.uint8)
+        skip = -self._raw.ctypes.data % 64
+        self.arena = self._raw[skip : skip + plan.size]
+        reset(plan, self.memory)
+        kinds = [ctypes.c_void_p] * (2 + len(plan.streams)) + [ctypes.c_int64] * 2
+        self._run = ctypes.CFUNCTYPE(ctypes.c_double, *kinds)(self.native.address("run"))
+
+    def memory(self, layout: Layout) -> np.ndarray:
+        """The flat memory of one buffer, as elements."""
+        offset = self.plan.offsets[layout.storage]
+        count = layout.size * BYTES[layout.buffer.dtype]
+        return self.arena[offset : offset + count].view(DTYPES[layout.buffer.dtype])
+
+    def write(self, buffer: Buffer, array: np.ndarray) -> None:
+        """Set the value of an input."""
+        layout = self.plan.layouts[buffer]
+        copy_in(layout, self.memory(layout), array)
+
+    def read(self, buffer: Buffer) -> np.ndarray:
+        """A copy of the value of an output or state."""
+        layout = self.plan.layouts[buffer]
+        return copy_out(layout, self.memory(layout))
+
+    def run(
+        self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1
+    ) -> float:
+        """Run all kernels `steps` times; the sum of the loss over the steps.
+
+        `streams` are C-contiguous, `rows` int32 with the examples of all steps, each checked to
+        be a row of the streams by the caller.
+        """
+        batch = self.plan.streams[0].shape[0] if self.plan.streams else 0
+        where = rows.ctypes.data if rows is not None else 0
+        pointers = [stream.ctypes.data for stream in streams]
+        return self._run(self.arena.ctypes.data, where, *pointers, steps, batch)
+
+
+def reset(plan: Plan, memory) -> None:
+    """Write the constants and the borders that no kernel writes."""
+    for buffer, layout in plan.layouts.items():
+        if layout.storage not in plan.offsets:
+            continue
+        if buffer.fill:
+            copy_in(layout, memory(layout), np.full(buffer.shape, buffer.fill))
+        if buffer in plan.constants:
+            copy_in(layout, memory(layout), plan.constants[buffer])
+
+
+def render(plan: Plan, loss: int | None) -> str:
+    """The LLVM IR of a plan: its kernels, and `run(arena, rows, streams…, steps, batch)`."""
+    renderer = Renderer()
+    for code in plan.codes:
+        renderer.function(code)
+    streams = [plan.layouts[b].storage for b in plan.streams]
+    arguments = "".join(f", ptr %s{n}" for n in range(len(streams)))
+    lines = [
+        f"define double @run(ptr %arena, ptr %rows{arguments}, i64 %steps, i64 %batch) #0 {{",
+        "entry:",
+    ]
+    names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
+    for storage, offset in plan.offsets.items():
+        names[storage] = f"%p{len(names)}"
+        lines.append(f" {names[storage]} = getelementptr i8, ptr %arena, i64 {offset}")
+    lines += [
+        " br label %step",
+        "step:",
+        " %n = phi i64 [0, %entry], [%n.next, %step]",
+        " %total = phi double [0.0, %entry], [%sum, %step]",
+        " %first = mul i64 %n, %batch",
+        " %here = getelementptr i32, ptr %rows, i64 %first",
+    ]
+    for code in plan.codes:
+        operands = ", ".join(f"ptr {names.get(s, '%here')}" for s in code.storages)
+        lines.append(f" call void @{code.name}({operands})")
+    if loss is None:
+        lines.append(" %sum = fadd double %total, 0.0")
+    else:
+        layout = plan.layouts[plan.outputs[loss]]
+        single = layout.buffer.dtype == "f32"
+        kind = "float" if single else "double"
+        lines.append(f" %loss = load {kind}, ptr {names[layout.storage]}")
+        wide = "%loss"
+        if single:
+            lines.append(" %wide = fpext float %loss to double")
+            wide = "%wide"
+        lines.append(f" %sum = fadd double %total, {wide}")
+    lines += [
+        " %n.next = add i64 %n, 1",
+        " %go = icmp ult i64 %n.next, %steps",
+        " br i1 %go, label %step, label %done",
+        "done:",
+        " ret double %sum",
+        "}",
+    ]
+    renderer.functions.append("\n".join(lines))
+    return renderer.text()
+
+
+def run_interpreted(
+    plan: Plan, values: dict[Buffer, np.ndarray], streams: Sequence[np.ndarray] = (),
+    rows: np.ndarray | None = None,
+) -> list[np.ndarray]:  # fmt: skip
+    """One step of a plan in Python, kernel by kernel: the outputs."""
+    arrays = {
+        layout.storage: np.zeros(layout.size, DTYPES[buffer.dtype])
+        for buffer, layout in plan.layouts.items()
+        if not buffer.kind.startswith("stream")
+    }
+    reset(plan, lambda layout: arrays[layout.storage])
+    for buffer, value in values.items():
+        layout = plan.layouts[buffer]
+        copy_in(layout, arrays[layout.storage], value)
+    for buffer, stream in zip(plan.streams, streams, strict=True):
+        arrays[plan.layouts[buffer].storage] = stream.reshape(len(stream), -1)
+    for buffer, layout in plan.layouts.items():
+        if buffer.kind == "stream_rows":
+            assert rows is not None
+            arrays[layout.storage] = rows
+    for code in plan.codes:
+        interpret(code, arrays)
+    return [copy_out(plan.layouts[b], arrays[plan.layouts[b].storage]) for b in plan.outputs]

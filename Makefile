@@ -1,0 +1,60 @@
+# Everything a contributor types. Needs Python 3.11 or newer with pip and venv, and nothing else:
+#   make bench    install if needed, measure the quick preset ten times, show the report
+#   make paper    the paper preset, full size (about an hour, nearly all of it TensorFlow)
+#   make test     install if needed, run the tests
+#   make check    ruff and mypy
+#   make install  the virtual environment .venv, from requirements.lock
+#   make peers    the rival engines PyTorch and JAX, into the same environment
+# PYTHON=python3.12 chooses another interpreter for the environment.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+PEERS := $(VENV)/installed-peers
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: install peers bench paper smoke test check clean
+.DEFAULT_GOAL := bench
+
+install: $(STAMP)
+
+# A change of the lock or of the project's metadata installs again; anything else does not.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "make: Python 3.11 or newer is needed, %s is %d.%d; choose one: make PYTHON=python3.12" \
+	  % ("$(PYTHON)", *sys.version_info[:2]) or 0)'
+	@test -x $(BIN)/python || { echo "Making $(VENV) ..." && $(PYTHON) -m venv $(VENV); }
+	@echo "Installing from requirements.lock (TensorFlow is large) ..."
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+peers: $(PEERS)
+
+$(PEERS): requirements-peers.lock $(STAMP)
+	$(PIP) install -r requirements-peers.lock
+	@touch $@
+
+bench: $(STAMP)
+	$(BIN)/bench run --preset quick --repeats 10
+	$(BIN)/bench report
+
+paper: $(STAMP)
+	$(BIN)/bench run --preset paper --repeats 10
+	$(BIN)/bench report
+
+smoke: $(STAMP)
+	$(BIN)/bench run --preset smoke --repeats 2 --name smoke-$$(date -u +%Y%m%d-%H%M%S)-$$$$
+	$(BIN)/bench report
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

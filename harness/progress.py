@@ -1,0 +1,112 @@
+"""What is seen while a run goes on: on a terminal a live table and a bar, else one line per trial.
+
+Everything goes to standard error; standard output is for programs.
+"""
+
+import time
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from harness.record import Planned, Trial
+from harness.store import Run
+from harness.summary import live_tables, trial_line
+
+REFRESH_PER_S = 2  # drawing takes CPU time that a trial could notice
+
+
+class Clock:
+    """Estimates the time left from the blocks done; trials of one block are unlike each other."""
+
+    def __init__(self, planned: list[Planned]) -> None:
+        self._left = planned
+        self._begin: dict[tuple[bool, int], float] = {}
+        self._durations: list[float] = []
+
+    def started(self, trial: Planned) -> None:
+        """A trial begins."""
+        self._begin.setdefault((trial.warmup, trial.block), time.monotonic())
+
+    def finished(self, trial: Planned) -> None:
+        """A trial has ended; the last one of a block completes it."""
+        key = (trial.warmup, trial.block)
+        self._left = [planned for planned in self._left if planned.id != trial.id]
+        last = all((planned.warmup, planned.block) != key for planned in self._left)
+        if last and not trial.warmup:
+            self._durations.append(time.monotonic() - self._begin[key])
+
+    def block_s(self) -> float | None:
+        """Mean seconds of a block so far; None before the first is done."""
+        return sum(self._durations) / len(self._durations) if self._durations else None
+
+    def left_s(self) -> float | None:
+        """Seconds that the measured blocks still need; None before the first is done."""
+        block_s = self.block_s()
+        if block_s is None:
+            return None
+        blocks = {planned.block for planned in self._left if not planned.warmup}
+        begun = [self._begin[False, block] for block in blocks if (False, block) in self._begin]
+        spent = sum(min(time.monotonic() - begin, block_s) for begin in begun)
+        return max(block_s * len(blocks) - spent, 0.0)
+
+
+class Display:
+    """Shows the trials of a run as they come. A context manager; `run` grows while it is shown."""
+
+    def __init__(self, run: Run, planned: list[Planned], console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.clock = Clock(planned)
+        self._run, self._done, self._total = run, 0, len(planned)
+        self._bar = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            console=self.console,
+        )
+        self._task = self._bar.add_task("", total=self._total)
+        self._live: Live | None = None
+
+    def __enter__(self) -> "Display":
+        if self.console.is_terminal:
+            self._live = Live(
+                self._bar, console=self.console, refresh_per_second=REFRESH_PER_S, transient=True
+            )
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def started(self, trial: Planned) -> None:
+        """A trial begins."""
+        self.clock.started(trial)
+        what = "warm-up" if trial.warmup else f"block {trial.block + 1}"
+        left = self.clock.left_s()
+        remaining = "" if left is None else f", {_duration(left)} left"
+        self._bar.update(self._task, description=f"{what}, {trial.engine}{remaining}")
+
+    def finished(self, trial: Trial) -> None:
+        """A trial has ended: its line, and on a terminal the table with it."""
+        self.clock.finished(trial)
+        self._done += 1
+        line = f"{'warm-up ' if trial.warmup else ''}{trial_line(trial, self._done, self._total)}"
+        left = self.clock.left_s()
+        if self._live is None and left is not None and self._done < self._total:
+            line += f"; {_duration(left)} left"
+        style = None if trial.valid else "red"
+        self.console.print(line, style=style, markup=False, soft_wrap=True)
+        self._bar.update(self._task, completed=self._done)
+        if self._live is not None and not trial.warmup:
+            parts: list[Any] = [*live_tables(self._run, self.console.width), self._bar]
+            self._live.update(Group(*parts))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -28,7 +28,9 @@ next_order = count().__next__  # tensors are numbered as they are made
 
 
 class _ThreadState(threading.local):
-    recording = True
+    """`active` holds the bits of those for whom operations are recorded at the moment."""
+
+    active = LEAF_BIT
 
 
 thread_state = _ThreadState()
@@ -109,8 +111,8 @@ class Primitive:
                 tracked |= x.tracked
         if not boxed:
             return self.value(*inputs, **static)
-        if tracked and not thread_state.recording:
-            tracked = 0
+        if tracked:
+            tracked &= thread_state.active
         return self._apply(inputs, static, tracked)
 
     def _apply(self, inputs: tuple[Any, ...], static: dict[str, Any], tracked: int) -> Tensor:
@@ -213,8 +215,10 @@ class Tensor:
     tracked: int
 
     def __init__(self, value: Any, dtype: Any = None, *, requires_grad: bool = False) -> None:
+        if type(value) is Tensor:
+            value = value.value
         if type(value) is not ndarray and not isinstance(value, AbstractValue):
-            value = np.asarray(value.value if type(value) is Tensor else value)
+            value = np.asarray(value)
         if dtype is not None:
             value = np.asarray(value, dtype=dtype)
         self.value = value
@@ -328,11 +332,11 @@ class no_grad:
     """Context in which nothing is recorded: `with no_grad(): ...`."""
 
     def __enter__(self) -> None:
-        self._before = thread_state.recording
-        thread_state.recording = False
+        self._before = thread_state.active
+        thread_state.active = 0
 
     def __exit__(self, *exception: object) -> None:
-        thread_state.recording = self._before
+        thread_state.active = self._before
 
 
 def as_constant(x: Any, others: Iterable[Any]) -> ndarray:

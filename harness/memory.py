@@ -95,25 +95,23 @@ class Timeline:
 def peaks(
     timeline: Timeline, engine_bytes: int, group_bytes: int | None
 ) -> tuple[Memory, Memory | None]:
-    """The peak of the whole trial process and, where it had children, that of its tree.
+    """The peak of the largest single process and, where there were children, that of the tree.
 
     Args:
-        engine_bytes: the kernel's figure for the largest single process (wait4).
+        engine_bytes: the kernel's figure for the largest process (wait4).
         group_bytes: the kernel's figure for the trial's own cgroup, if it had one.
     """
-    alone = Memory(bytes=engine_bytes, method="wait4 ru_maxrss", bound="exact")
+    largest = Memory(bytes=engine_bytes, method="wait4 ru_maxrss", bound="exact")
     if timeline.most_processes <= 1:
-        return alone, None
+        return largest, None
     if group_bytes:
-        tree_peak = Memory(bytes=group_bytes, method="cgroup memory.peak", bound="exact")
-    else:
-        tree_peak = Memory(
-            bytes=timeline.tree_peak_bytes, method=timeline.tree_method, bound="sampled"
-        )
-    if tree_peak.bytes >= engine_bytes:
-        return tree_peak, tree_peak
-    # one process alone was larger than every sample of the tree: the truth is at least that
-    return Memory(bytes=engine_bytes, method="wait4 ru_maxrss", bound="lower"), tree_peak
+        return largest, Memory(bytes=group_bytes, method="cgroup memory.peak", bound="exact")
+    if timeline.tree_peak_bytes < engine_bytes:
+        # one process alone was larger than every sample of the tree: the truth is at least that
+        return largest, Memory(bytes=engine_bytes, method="wait4 ru_maxrss", bound="lower")
+    return largest, Memory(
+        bytes=timeline.tree_peak_bytes, method=timeline.tree_method, bound="sampled"
+    )
 
 
 def tree(launcher_pid: int) -> list[int]:

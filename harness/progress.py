@@ -10,9 +10,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from harness.metrics import BY_KEY
 from harness.record import Planned, Trial
 from harness.store import Run
-from harness.summary import live_tables, trial_line
 
 REFRESH_PER_S = 2  # drawing takes CPU time that a trial could notice
 
@@ -92,7 +92,7 @@ class Display:
         """A trial has ended: its line, and on a terminal the table with it."""
         self.clock.finished(trial)
         self._done += 1
-        line = f"{'warm-up ' if trial.warmup else ''}{trial_line(trial, self._done, self._total)}"
+        line = f"{self._done}/{self._total} {trial_line(trial)}"
         left = self.clock.left_s()
         if self._live is None and left is not None and self._done < self._total:
             line += f"; {_duration(left)} left"
@@ -100,8 +100,25 @@ class Display:
         self.console.print(line, style=style, markup=False, soft_wrap=True)
         self._bar.update(self._task, completed=self._done)
         if self._live is not None and not trial.warmup:
+            from harness.summary import live_tables  # pandas and SciPy: a second, when it is needed
+
             parts: list[Any] = [*live_tables(self._run, self.console.width), self._bar]
             self._live.update(Group(*parts))
+
+
+def trial_line(trial: Trial) -> str:
+    """A finished trial in one line: "block 2 myad: train 0.41 s, test 0.10 s, ..."."""
+    head = f"{'warm-up' if trial.warmup else 'block'} {trial.block + 1} {trial.engine}"
+    if not trial.valid:
+        return f"{head}: {trial.failure or 'interrupted'}"
+    figures = {
+        "train": "train_wall_s",
+        "test": "test_wall_s",
+        "accuracy": "accuracy",
+        "peak": "peak_rss_bytes",
+    }
+    texts = [f"{word} {BY_KEY[key].text(BY_KEY[key].read(trial))}" for word, key in figures.items()]
+    return f"{head}: {', '.join(texts)}{', disturbed' if trial.disturbed else ''}"
 
 
 def _duration(seconds: float) -> str:

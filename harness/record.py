@@ -87,7 +87,7 @@ class PhaseResult(Strict):
     launcher, a cross-check), user_s and system_s (wait4; `cpu_bound` is "lower" where descendants
     that nobody waited for were lost), phases (reported by the engine, none nested),
     start_up_and_exit_s (wall_s less the phases).
-    Memory: peak_rss (the engine process), tree_peak (with its children; None without children).
+    Memory: peak_rss (the largest single process), tree_peak (all of them; None without children).
     exit_code or signal: how it ended; both None when it was not started.
     threads_seen: most threads seen at once by the sampler. cpu_ratio: CPU time over wall time.
     sampler_s: CPU time the sampler itself used. energy_j: joules by RAPL where readable.

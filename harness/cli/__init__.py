@@ -87,6 +87,10 @@ def _one_line(error: TyperException) -> str:
 
 def _allowed_options(error: TyperException) -> list[str]:
     context = getattr(error, "ctx", None)
-    if type(error).__name__ != "NoSuchOption" or context is None:
+    if context is None:
         return []
-    return [name for parameter in context.command.params for name in parameter.opts]
+    if type(error).__name__ == "NoSuchOption":
+        return [name for parameter in context.command.params for name in parameter.opts]
+    if str(error).startswith("No such command"):
+        return sorted(context.command.commands)
+    return []

@@ -66,7 +66,8 @@ def backward(
         )
     seed = seed_for(tensor, seed, "backward")
     keep = keep_graph or create_graph
-    leaves = backpropagate([(tensor, seed)], None, LEAF_BIT, record=create_graph, keep=keep)
+    record = thread_state.active | LEAF_BIT if create_graph else 0
+    leaves = backpropagate([(tensor, seed)], None, LEAF_BIT, record=record, keep=keep)
     for leaf, gradient in leaves:
         gradient = gradient if type(gradient) is Tensor else Tensor(gradient)
         leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
@@ -91,8 +92,9 @@ def alias(x: Any, bit: int) -> Tensor:
     if z.dtype.kind != "f":
         raise DTypeError(f"grad: only floating-point arguments have gradients, not {z.dtype}.")
     z.tracked = bit
-    if type(x) is Tensor and x.tracked and thread_state.recording:
-        z.tracked |= x.tracked
+    others = x.tracked & thread_state.active if type(x) is Tensor else 0
+    if others:
+        z.tracked |= others
         z.op, z.inputs, z.static = _alias, (x,), {}
     z.order = next_order()
     return z
@@ -103,7 +105,7 @@ def release(z: Any, bit: int) -> Any:
     if type(z) is not Tensor or not z.tracked & bit:
         return z
     result = Tensor(z.value)
-    others = z.tracked & ~bit
+    others = z.tracked & ~bit & thread_state.active
     if others:
         result.tracked = others
         result.op, result.inputs, result.static = _alias, (z,), {}
@@ -111,12 +113,17 @@ def release(z: Any, bit: int) -> Any:
     return result
 
 
+def is_alias(z: Tensor) -> bool:
+    """Whether `z` is only another name of its input."""
+    return z.op is _alias
+
+
 def backpropagate(
     seeds: Iterable[tuple[Tensor, Any]],
     targets: Sequence[Tensor] | None,
     bit: int,
     *,
-    record: bool,
+    record: int,
     keep: bool = True,
 ) -> list[tuple[Tensor, Any]]:
     """Walk the record from `seeds` to `targets`, from the newest tensor to the oldest.
@@ -128,7 +135,8 @@ def backpropagate(
         seeds: pairs of a tensor tracked by `bit` and its upstream gradient.
         targets: where to stop; None means all leaves.
         bit: whose record to follow.
-        record: make the gradients differentiable (they are Tensors then, arrays otherwise).
+        record: the bits for which the gradients are recorded; 0: for nobody, and arrays are
+            returned where the record holds arrays.
         keep: leave the record as it is; otherwise each tensor drops its inputs once it is done.
     Returns: pairs of a target and its gradient; targets that were not reached are left out.
     """
@@ -138,7 +146,7 @@ def backpropagate(
     found = []
     for z, seed in seeds:
         _add_gradient(gradients, heap, z, seed)
-    before, thread_state.recording = thread_state.recording, record
+    before, thread_state.active = thread_state.active, record
     try:
         while heap:
             z = heappop(heap)[1]
@@ -158,7 +166,7 @@ def backpropagate(
             if not keep:
                 z.op, z.inputs = _freed, ()
     finally:
-        thread_state.recording = before
+        thread_state.active = before
     return found if stop is None else [pair for pair in found if id(pair[0]) in stop]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from myad.core import Spec, describe, primitive
 from myad.errors import DTypeError
 from myad.ops.reduce import as_operand, unbroadcast
-from myad.ops.specs import BOOL, broadcast_shape, broadcast_spec, same_dtype, same_spec
+from myad.ops.specs import BOOL, broadcast_shape, broadcast_spec, float_spec, same_dtype, same_spec
 
 
 @primitive
@@ -74,6 +74,20 @@ def _(k, x):
         return k.apply("select", k.apply("gt", a, 0), k.const(1), below)
 
     return k.map(step, x)
+
+
+@primitive
+def floor(x):
+    """Largest integer not above x; its derivative is taken as 0."""
+    return np.floor(x)
+
+
+floor.shape(float_spec("floor"))
+
+
+@floor.gradient
+def _(dz, z, x):
+    return (None,)
 
 
 @primitive
@@ -158,6 +172,11 @@ def astype(x: Any, dtype: Any) -> Any:
     dtype = np.dtype(dtype)
     x = as_operand(x)
     return x if x.dtype == dtype else cast(x, dtype=dtype)
+
+
+def encoded(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
+    """One row of the identity matrix (classes × classes) per label; zeros for a label outside."""
+    return one_hot(as_operand(labels), classes=int(classes), dtype=np.dtype(dtype))
 
 
 def clip(x: Any, low: Any, high: Any) -> Any:

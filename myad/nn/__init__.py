@@ -1,0 +1,38 @@
+"""Neural networks: layers as data, and models made of them."""
+
+from myad.nn.activations import ACTIVATIONS, activation
+from myad.nn.layers import (
+    LAYERS,
+    Activation,
+    AveragePooling2D,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    Layer,
+    MaxPool2D,
+    Parameter,
+    layer_from,
+)
+from myad.nn.sequential import Sequential
+
+__all__ = [
+    "ACTIVATIONS",
+    "LAYERS",
+    "Activation",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAveragePooling2D",
+    "Layer",
+    "MaxPool2D",
+    "Parameter",
+    "Sequential",
+    "activation",
+    "layer_from",
+]

@@ -1,0 +1,285 @@
+"""Training: one step as a pure function, the loop around it, and testing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from myad.callbacks import Callback, Progress
+from myad.core import Tensor, no_grad
+from myad.errors import DataError, NotFiniteError, OptionError
+from myad.losses import Loss, loss_from
+from myad.nn import Sequential
+from myad.ops.compare import cast
+from myad.optim import Optimizer, optimizer_from
+from myad.transforms import value_and_grad
+
+Step = Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]]
+
+
+@dataclass
+class History:
+    """What `fit` measured, one number per epoch.
+
+    `loss` mean of the losses of the steps, weighted by examples; `seconds` of the epoch's steps;
+    `validation_loss`, `validation_accuracy` where validation data was given. `optimizer_state` is
+    that after the last step; give it to the next `fit` to go on.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+    optimizer_state: dict[str, Any] = field(default_factory=dict)
+
+
+def read_images(images: Any, dtype: Any) -> Any:
+    """Bytes as numbers in [0, 1]: uint8 · 1/255 in `dtype`; other images are returned unchanged."""
+    if images.dtype != np.uint8:
+        return images
+    dtype = np.dtype(dtype)
+    return cast(images, dtype=dtype) * np.asarray(1 / 255, dtype)
+
+
+def absorbed(model: Sequential, loss: Loss) -> tuple[Loss, bool]:
+    """The loss to compute, and whether the model's last activation is to be applied before it.
+
+    A cross-entropy takes the activation it fits out of the model and works on the logits.
+    """
+    last = getattr(model.layers[-1], "activation", None)
+    if loss.absorbs is not None and last == loss.absorbs and not getattr(loss, "from_logits", True):
+        return loss.on_logits(), False
+    return loss, True
+
+
+def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> Step:
+    """One step of training as a pure function:
+
+        step(parameters, optimizer_state, images, labels, key=None)
+            -> (loss, new parameters, new optimizer_state)
+
+    Args of the step: all parameters of the model by name, those that are not trained included;
+        the state as from `optimizer.init` of the trainable ones; a batch, uint8 images being read
+        as numbers in [0, 1]; a key for dropout. Arrays give arrays, tensors give tensors.
+    """
+    wanted, activate = absorbed(model, loss_from(loss))
+
+    def objective(trainable: Any, parameters: Any, images: Any, labels: Any, key: Any) -> Any:
+        x = read_images(images, model.dtype)
+        outputs, updates = model.apply(
+            {**parameters, **trainable}, x, training=True, key=key, activate_last=activate
+        )
+        return wanted(labels, outputs), updates
+
+    differentiate = value_and_grad(objective, has_aux=True)
+
+    def step(parameters: Any, optimizer_state: Any, images: Any, labels: Any, key: Any = None):
+        trainable = {name: parameters[name] for name in model.trainable}
+        (value, updates), gradients = differentiate(trainable, parameters, images, labels, key)
+        changed, state = optimizer.update(gradients, optimizer_state, trainable)
+        return value, {**parameters, **changed, **updates}, state
+
+    return step
+
+
+def fit(
+    model: Sequential,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    loss: str | Loss = "sparse_categorical_crossentropy",
+    optimizer: str | Optimizer = "sgd",
+    epochs: int = 1,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    order: np.ndarray | None = None,
+    seed: int = 0,
+    validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
+    optimizer_state: dict[str, Any] | None = None,
+    compiled: bool = False,
+) -> History:
+    """Train `model` in place. Equal arguments give equal weights, bit for bit.
+
+    Args:
+        images: (N, *input_shape), in the model's dtype, or uint8, read as numbers in [0, 1].
+        labels: (N,) integers, or whatever the loss takes as targets.
+        shuffle: draw a new order for every epoch from `seed`; `order`, (epochs, N), gives one.
+        batch_size: the last batch may be shorter; its gradient is the mean over what it holds.
+        seed: of the order and of dropout.
+        validation_data: (images, labels), evaluated after every epoch.
+        callbacks: called after every epoch; one that returns True ends the training.
+        progress: a line per epoch on standard error, with a bar while it runs.
+        compiled: run the steps as native code.
+    Raises: DataError for data that does not fit; NotFiniteError if the loss of an epoch is NaN or
+        infinite, naming the step.
+    """
+    wanted, rule = loss_from(loss), optimizer_from(optimizer)
+    check_data(model, images, labels, wanted)
+    orders = epoch_orders(len(images), epochs, shuffle, order, seed)
+    _at_least_one("batch_size", batch_size)
+    state = optimizer_state or rule.init({n: model.parameters[n] for n in model.trainable})
+    run = _compiled_epochs if compiled else _eager_epochs
+    watchers = [*([Progress(len(images), epochs)] if progress else []), *callbacks]
+    history = History(optimizer_state=state)
+    losses = run(model, wanted, rule, images, labels, orders, batch_size, seed, history, watchers)
+    for epoch, mean_loss in enumerate(losses, start=1):
+        history.loss.append(mean_loss)
+        if validation_data is not None:
+            found = evaluate(model, *validation_data, loss=wanted, batch_size=256)
+            history.validation_loss.append(found["loss"])
+            history.validation_accuracy.append(found.get("accuracy", float("nan")))
+        stops = [watcher.epoch_done(epoch, model, history) for watcher in watchers]
+        if any(stops):
+            break
+    return history
+
+
+def _eager_epochs(
+    model: Sequential,
+    loss: Loss,
+    optimizer: Optimizer,
+    images: np.ndarray,
+    labels: np.ndarray,
+    orders: Sequence[np.ndarray | None],
+    batch_size: int,
+    seed: int,
+    history: History,
+    watchers: Sequence[Callback],
+) -> Iterator[float]:
+    """Yield the mean loss of each epoch after training it step by step in Python."""
+    step = training_step(model, loss, optimizer)
+    count = 0
+    for epoch, order in enumerate(orders):
+        parameters, state = model.parameters, history.optimizer_state
+        total, start = 0.0, time.perf_counter()
+        # a diverging loss is reported below, once; NumPy would warn of every operation
+        with np.errstate(all="ignore"):
+            for first in range(0, len(images), batch_size):
+                at = slice(first, first + batch_size)
+                batch = at if order is None else order[at]
+                key = np.array([seed % 2**32, count % 2**32], np.uint32)
+                value, parameters, state = step(
+                    parameters, state, images[batch], labels[batch], key
+                )
+                count += 1
+                total += float(value) * min(batch_size, len(images) - first)
+                for watcher in watchers:
+                    watcher.step_done(min(first + batch_size, len(images)))
+        check_finite(total, epoch + 1)
+        model.parameters, history.optimizer_state = parameters, state
+        history.seconds.append(time.perf_counter() - start)
+        yield total / len(images)
+
+
+def _compiled_epochs(*arguments: Any) -> Iterator[float]:
+    """As `_eager_epochs`, in native code."""
+    from myad.compile import compiled_epochs  # imports llvmlite, which eager training never needs
+
+    return compiled_epochs(*arguments)
+
+
+def predict(model: Sequential, images: np.ndarray, *, batch_size: int = 32) -> np.ndarray:
+    """The model's output for every image: (N, *output_shape), as in testing.
+
+    Args: images: (N, *input_shape), in the model's dtype, or uint8, read as numbers in [0, 1].
+    """
+    _at_least_one("batch_size", batch_size)
+    if len(images) == 0:
+        return np.zeros((0, *model.output_shape), model.dtype)
+    outputs = [
+        outputs_of(model, images[first : first + batch_size])
+        for first in range(0, len(images), batch_size)
+    ]
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+
+def outputs_of(model: Sequential, images: np.ndarray, activate_last: bool = True) -> np.ndarray:
+    """The model's output for one batch, as an array."""
+    x = read_images(images, model.dtype)
+    with no_grad():
+        found = model.apply(model.parameters, x, activate_last=activate_last)[0]
+    return found.value if type(found) is Tensor else found
+
+
+def evaluate(
+    model: Sequential,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    loss: str | Loss = "sparse_categorical_crossentropy",
+    batch_size: int = 32,
+) -> dict[str, float]:
+    """Mean loss, and for integer labels the accuracy: {"loss": …, "accuracy": …}.
+
+    Raises: DataError for data that does not fit.
+    """
+    _at_least_one("batch_size", batch_size)
+    wanted, activate = absorbed(model, loss_from(loss))
+    check_data(model, images, labels, wanted)
+    total, right = 0.0, 0
+    for first in range(0, len(images), batch_size):
+        targets = labels[first : first + batch_size]
+        outputs = outputs_of(model, images[first : first + batch_size], activate)
+        total += float(wanted(targets, outputs)) * len(targets)
+        if labels.dtype.kind in "iu":
+            right += int((outputs.argmax(axis=-1) == targets).sum())
+    result = {"loss": total / len(images)}
+    return {**result, "accuracy": right / len(images)} if labels.dtype.kind in "iu" else result
+
+
+def check_data(model: Sequential, images: np.ndarray, labels: np.ndarray, loss: Loss) -> None:
+    """Raise DataError unless there is data, as many labels as images, and every label a class."""
+    if len(images) == 0 or len(images) != len(labels):
+        raise DataError(f"data: {len(images)} images and {len(labels)} labels; need equally many.")
+    if tuple(images.shape[1:]) != model.input_shape:
+        raise DataError(
+            f"data: images are {tuple(images.shape[1:])}, the model takes {model.input_shape}."
+        )
+    classes = model.output_shape[-1]
+    if loss.absorbs == "softmax" and labels.dtype.kind in "iu":
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= classes:
+            raise DataError(
+                f"data: labels must lie in [0, {classes}), the model's classes; got {low} to"
+                f" {high}."
+            )
+
+
+def check_finite(total: float, epoch: int) -> None:
+    """Raise NotFiniteError if the loss of an epoch is NaN or infinite."""
+    if not np.isfinite(total):
+        raise NotFiniteError(
+            f"fit: the loss became {total} in epoch {epoch}. Look for NaN in the data, or take a"
+            " smaller learning rate."
+        )
+
+
+def epoch_orders(
+    examples: int, epochs: int, shuffle: bool, order: np.ndarray | None, seed: int
+) -> Sequence[np.ndarray | None]:
+    """For each epoch the order of the examples, or None for that of the data."""
+    _at_least_one("epochs", epochs)
+    if order is not None:
+        order = np.asarray(order)
+        expected = np.arange(examples)
+        if order.shape != (epochs, examples) or any((np.sort(o) != expected).any() for o in order):
+            raise DataError(
+                f"order: needs a permutation of the {examples} examples for each of the {epochs}"
+                f" epochs; got {order.dtype} {order.shape}."
+            )
+        return list(order)
+    if not shuffle:
+        return [None] * epochs
+    generator = np.random.default_rng(seed)
+    return [generator.permutation(examples) for _ in range(epochs)]
+
+
+def _at_least_one(name: str, value: Any) -> None:
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise OptionError(f"{name}: must be an integer >= 1, not {value!r}.")

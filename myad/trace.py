@@ -7,7 +7,8 @@ only shape and dtype, and every primitive it calls becomes a step.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from myad.errors import CompileError
 from myad.program import Program
 
 
-class Argument(NamedTuple):
+@dataclass(frozen=True)
+class Argument:
     """Shape, dtype and name of one traced argument."""
 
     shape: tuple[int, ...]
@@ -68,7 +70,7 @@ def trace(function: Callable[..., Any], *examples: Any, name: str = "") -> tuple
         for leaf_name, leaf in flatten(example, label):
             if not hasattr(leaf, "shape"):
                 leaf = np.asarray(leaf)
-            if leaf.dtype == object:
+            if np.dtype(leaf.dtype) == object:
                 raise CompileError(f"trace: argument {leaf_name} is not an array: {leaf!r:.60}")
             leaves.append(Tensor(program.input(leaf.shape, leaf.dtype, leaf_name)))
         arguments.append(unflatten(example, leaves))

@@ -19,18 +19,21 @@ from myad.compile.render import Renderer
 class Module:
     """Compiled kernels over one arena.
 
-    The arena is allocated once, here; running allocates nothing. `ir` is the LLVM IR.
+    The arena is allocated once, here; running allocates nothing. `ir` is the LLVM IR; `loss` the
+    output whose values are added up over the steps, `collect` the output that is kept of each.
     """
 
-    def __init__(self, plan: Plan, loss: int | None = None) -> None:
-        self.plan = plan
-        self.ir = render(plan, loss)
+    def __init__(
+        self, plan: Plan, *, loss: int | None = None, collect: int | None = None
+    ) -> None:
+        self.plan, self.collect = plan, collect
+        self.ir = render(plan, loss, collect)
         self.native = NativeModule(self.ir)
         self._raw = np.zeros(plan.size + 64, np.uint8)
         skip = -self._raw.ctypes.data % 64
         self.arena = self._raw[skip : skip + plan.size]
         reset(plan, self.memory)
-        kinds = [ctypes.c_void_p] * (2 + len(plan.streams)) + [ctypes.c_int64] * 2
+        kinds = [ctypes.c_void_p] * (3 + len(plan.streams)) + [ctypes.c_int64] * 2
         self._run = ctypes.CFUNCTYPE(ctypes.c_double, *kinds)(self.native.address("run"))
 
     def memory(self, layout: Layout) -> np.ndarray:
@@ -50,17 +53,34 @@ class Module:
         return copy_out(layout, self.memory(layout))
 
     def run(
-        self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1
-    ) -> float:
+        self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1,
+        out: np.ndarray | None = None,
+    ) -> float:  # fmt: skip
         """Run all kernels `steps` times; the sum of the loss over the steps.
 
         `streams` are C-contiguous, `rows` int32 with the examples of all steps, each checked to
-        be a row of the streams by the caller.
+        be a row of the streams by the caller; `out` is of `collected(steps)`.
         """
         batch = self.plan.streams[0].shape[0] if self.plan.streams else 0
         where = rows.ctypes.data if rows is not None else 0
         pointers = [stream.ctypes.data for stream in streams]
-        return self._run(self.arena.ctypes.data, where, *pointers, steps, batch)
+        kept = out.ctypes.data if out is not None else 0
+        return self._run(self.arena.ctypes.data, where, kept, *pointers, steps, batch)
+
+    def collected(self, steps: int) -> np.ndarray:
+        """Room for the collected output of `steps` steps."""
+        assert self.collect is not None
+        layout = self.plan.layouts[self.plan.outputs[self.collect]]
+        return np.empty((steps, layout.size), DTYPES[layout.buffer.dtype])
+
+    def unpack(self, out: np.ndarray) -> np.ndarray:
+        """What `run` collected, (steps × batch, …)."""
+        assert self.collect is not None
+        layout = self.plan.layouts[self.plan.outputs[self.collect]]
+        strides = (out.strides[0], *(step * out.itemsize for step in layout.strides))
+        shape = layout.buffer.shape
+        whole: np.ndarray = np.ndarray((len(out), *shape), out.dtype, out, strides=strides)
+        return whole.reshape(len(out) * shape[0], *shape[1:])
 
 
 def reset(plan: Plan, memory) -> None:
@@ -74,15 +94,15 @@ def reset(plan: Plan, memory) -> None:
             copy_in(layout, memory(layout), plan.constants[buffer])
 
 
-def render(plan: Plan, loss: int | None) -> str:
-    """The LLVM IR of a plan: its kernels, and `run(arena, rows, streams…, steps, batch)`."""
+def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> str:
+    """The LLVM IR of a plan: its kernels, and `run(arena, rows, out, streams…, steps, batch)`."""
     renderer = Renderer()
     for code in plan.codes:
         renderer.function(code)
     streams = [plan.layouts[b].storage for b in plan.streams]
     arguments = "".join(f", ptr %s{n}" for n in range(len(streams)))
     lines = [
-        f"define double @run(ptr %arena, ptr %rows{arguments}, i64 %steps, i64 %batch) #0 {{",
+        f"define double @run(ptr %arena, ptr %rows, ptr %out{arguments}, i64 %steps, i64 %batch) #0 {{",
         "entry:",
     ]
     names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
@@ -100,6 +120,16 @@ def render(plan: Plan, loss: int | None) -> str:
     for code in plan.codes:
         operands = ", ".join(f"ptr {names.get(s, '%here')}" for s in code.storages)
         lines.append(f" call void @{code.name}({operands})")
+    if collect is not None:
+        layout = plan.layouts[plan.outputs[collect]]
+        count = layout.size * BYTES[layout.buffer.dtype]
+        lines += [
+            f" %skip = mul i64 %n, {count}",
+            " %there = getelementptr i8, ptr %out, i64 %skip",
+            f" call void @llvm.memcpy.p0.p0.i64(ptr %there, ptr {names[layout.storage]}, "
+            f"i64 {count}, i1 false)",
+        ]
+        renderer.needed["memcpy"] = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
     if loss is None:
         lines.append(" %sum = fadd double %total, 0.0")
     else:

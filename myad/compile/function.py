@@ -1,0 +1,107 @@
+"""Compiled functions: any pure function of arrays, and inference over a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from myad.compile.build import build
+from myad.compile.module import Module
+from myad.compile.native import host
+from myad.errors import DataError
+from myad.trace import Argument, flatten, trace, unflatten
+
+
+class CompiledFunction:
+    """`function` compiled anew for each set of argument shapes and dtypes, then reused.
+
+    Call it like `function`, with arrays in nested tuples, lists and dicts; it returns arrays.
+    `lower(*args)` returns the `Module` of those arguments, whose `plan` and `ir` can be printed.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._compiled: dict[Any, tuple[Module, Any]] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        leaves = [np.asarray(leaf) for _, leaf in flatten(args)]
+        module, result = self._entry(args, leaves)
+        for buffer, leaf in zip(module.plan.inputs, leaves, strict=True):
+            module.write(buffer, leaf)
+        module.run()
+        return unflatten(result, [module.read(buffer) for buffer in module.plan.outputs])
+
+    def lower(self, *args: Any) -> Module:
+        """The compiled module for arguments like these."""
+        return self._entry(args, [np.asarray(leaf) for _, leaf in flatten(args)])[0]
+
+    def _entry(self, args: tuple[Any, ...], leaves: list[np.ndarray]) -> tuple[Module, Any]:
+        names = tuple(name for name, _ in flatten(args))
+        key = (names, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
+        if key not in self._compiled:
+            program, result = trace(self.function, *unflatten(args, leaves))
+            self._compiled[key] = Module(build(program, host())), result
+        return self._compiled[key]
+
+
+def jit(function: Callable[..., Any]) -> CompiledFunction:
+    """`function` as native code.
+
+    Args: function: pure; takes and returns (nested) arrays; written with myad's operations,
+        derivatives included.
+    Raises, when called: CompileError naming an operation that cannot be compiled.
+    """
+    return CompiledFunction(function)
+
+
+class CompiledPredict:
+    """A model's output for every example of a data set, batch by batch in one native loop.
+
+    Args: apply: pure, `apply(parameters, images)` -> (B, …); the rest as in `CompiledTraining`.
+    """
+
+    def __init__(
+        self, apply: Callable[..., Any], parameters: Any, images: Any, *, batch_size: int
+    ) -> None:
+        self._apply, self._parameters = apply, parameters
+        self._example = Argument(tuple(images.shape[1:]), images.dtype, "images")
+        self.batch_size = batch_size
+        self._modules: dict[int, Module] = {}
+        self._module(min(batch_size, max(1, len(images))))
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """The outputs, (N, …), for images of the shape and dtype compiled for."""
+        images = np.ascontiguousarray(images)
+        if (images.shape[1:], images.dtype) != (self._example.shape, self._example.dtype):
+            raise DataError(
+                f"compiled predict: images are {images.dtype}{list(images.shape[1:])} per example,"
+                f" compiled for {self._example.dtype}{list(self._example.shape)}."
+            )
+        rows = np.arange(len(images), dtype=np.int32)
+        full = len(rows) // self.batch_size * self.batch_size
+        parts = [
+            self._run(images, part, size)
+            for part, size in ((rows[:full], self.batch_size), (rows[full:], len(rows) - full))
+            if len(part)
+        ]
+        return np.concatenate(parts) if len(parts) != 1 else parts[0]
+
+    def _run(self, images: np.ndarray, rows: np.ndarray, batch: int) -> np.ndarray:
+        module = self._module(batch)
+        steps = len(rows) // batch
+        out = module.collected(steps)
+        module.run([images], rows, steps, out)
+        return module.unpack(out)
+
+    def _module(self, batch: int) -> Module:
+        if batch not in self._modules:
+            images = Argument((batch, *self._example.shape), self._example.dtype, "images")
+            program, _ = trace(self._apply, self._parameters, images, name="parameter images")
+            leaves = [np.asarray(leaf) for _, leaf in flatten(self._parameters)]
+            module = Module(build(program, host(), streams=(len(leaves),)), collect=0)
+            for buffer, leaf in zip(module.plan.inputs, leaves, strict=False):
+                module.write(buffer, leaf)
+            self._modules[batch] = module
+        return self._modules[batch]

@@ -1,0 +1,186 @@
+"""Compiled training: an epoch is one native loop over batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from myad.compile.build import Plan, build
+from myad.compile.module import Module
+from myad.compile.native import host
+from myad.errors import CompileError, DataError
+from myad.trace import Argument, flatten, trace, unflatten
+
+SLICE_S = 0.05  # native code runs this long before Python looks for Ctrl-C
+
+Step = Callable[..., tuple[Any, Any, Any]]
+
+
+class CompiledTraining:
+    """A training step compiled for one batch size, with its state inside.
+
+    Args:
+        step: pure, `step(parameters, optimizer_state, images, labels, key)` -> (mean loss, new
+            parameters, new optimizer state), as `training_step` returns it.
+        parameters, optimizer_state: starting values, nested dicts of arrays.
+        images, labels: the training set, or anything with its shapes and dtypes.
+        batch_size: examples per step; a shorter last batch has code of its own.
+        key: uint32 (2,), (seed, counter) for dropout; the counter grows by 1 each step.
+    Raises: CompileError naming what cannot be compiled.
+
+    `program`, `loops`, `ir`, `memory` show every stage as text.
+    """
+
+    def __init__(
+        self, step: Step, parameters: Any, optimizer_state: Any, images: Any, labels: Any, *,
+        batch_size: int, key: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        self._step = step
+        if key is None:
+            key = np.zeros(2, np.uint32)
+        self._state = (parameters, optimizer_state, key)
+        self._values = [np.asarray(leaf) for _, leaf in flatten(self._state)]
+        self._example = Argument(tuple(images.shape[1:]), images.dtype, "images")
+        self._label = Argument(tuple(labels.shape[1:]), labels.dtype, "labels")
+        self.batch_size = batch_size
+        self._modules: dict[int, Module] = {}
+        self._current: Module | None = None
+        self._pace = 1.0  # steps that fit a slice, learned as it runs
+        self._enter(min(batch_size, len(images)))
+
+    @property
+    def plan(self) -> Plan:
+        """Kernels, layouts, loop code and memory of the full batch."""
+        return next(iter(self._modules.values())).plan
+
+    @property
+    def program(self) -> Any:
+        """The recorded, differentiated and simplified training step."""
+        return self.plan.program
+
+    @property
+    def loops(self) -> str:
+        """The loop code of every kernel."""
+        return self.plan.loops
+
+    @property
+    def ir(self) -> str:
+        """The LLVM IR."""
+        return next(iter(self._modules.values())).ir
+
+    @property
+    def memory(self) -> str:
+        """Every buffer with its place, size and layout."""
+        return self.plan.memory
+
+    @property
+    def parameters(self) -> Any:
+        """Copies of the current parameters, nested as they were given."""
+        return self._read()[0]
+
+    @property
+    def optimizer_state(self) -> Any:
+        """Copies of the current optimizer state, nested as it was given."""
+        return self._read()[1]
+
+    def epoch(
+        self, images: np.ndarray, labels: np.ndarray, order: np.ndarray | None = None
+    ) -> float:
+        """Train on every example once.
+
+        Args:
+            images: (N, …) and labels: (N, …), of the shapes and dtypes compiled for.
+            order: (N,) row numbers; by default 0 … N − 1.
+        Returns: the loss, averaged over the examples; NaN or infinity if training diverged.
+        """
+        rows = _checked_rows(order, images, labels)
+        streams = [np.ascontiguousarray(images), np.ascontiguousarray(labels)]
+        self._check_streams(streams)
+        full = len(rows) // self.batch_size
+        total = 0.0
+        if full:
+            total = self._run(streams, rows[: full * self.batch_size], self.batch_size)
+        rest = rows[full * self.batch_size :]
+        if len(rest):
+            total += self._run(streams, rest, len(rest))
+        return total / len(rows)
+
+    def _check_streams(self, streams: Sequence[np.ndarray]) -> None:
+        for array, wanted in zip(streams, (self._example, self._label), strict=True):
+            if (array.shape[1:], array.dtype) != (wanted.shape, wanted.dtype):
+                raise DataError(
+                    f"compiled training: {wanted.name} are {array.dtype}{list(array.shape[1:])} "
+                    f"per example, compiled for {wanted.dtype}{list(wanted.shape)}."
+                )
+
+    def _run(self, streams: Sequence[np.ndarray], rows: np.ndarray, batch: int) -> float:
+        """Sum of the loss over the examples of `rows`, in slices so that Ctrl-C is heard."""
+        module = self._enter(batch)
+        steps, done, total = len(rows) // batch, 0, 0.0
+        while done < steps:
+            count = max(1, min(steps - done, int(self._pace)))
+            start = time.perf_counter()
+            total += module.run(streams, rows[done * batch :], count)
+            elapsed = max(time.perf_counter() - start, 1e-7)
+            self._pace = min(4 * self._pace, count * SLICE_S / elapsed) + 1
+            done += count
+        return total * batch
+
+    def _enter(self, batch: int) -> Module:
+        """The module for `batch` examples, holding the current state."""
+        if batch not in self._modules:
+            self._modules[batch] = self._compile(batch)
+        module = self._modules[batch]
+        if module is not self._current:
+            if self._current is not None:
+                self._values = self._leaves(self._current)
+            for buffer, value in zip(module.plan.inputs, self._values, strict=False):
+                module.write(buffer, value)
+            self._current = module
+        return module
+
+    def _compile(self, batch: int) -> Module:
+        images = Argument((batch, *self._example.shape), self._example.dtype, "images")
+        labels = Argument((batch, *self._label.shape), self._label.dtype, "labels")
+        program, _ = trace(self._traced, *self._state, images, labels,
+                           name="parameter optimizer key images labels")  # fmt: skip
+        count = len(self._values)
+        if len(program.outputs) != count + 1:
+            raise CompileError(
+                "compiled training: the step returns other parameters or another optimizer state "
+                "than it takes; return both with the same names."
+            )
+        state = {n + 1: n for n in range(count)}
+        plan = build(program, host(), state=state, streams=(count, count + 1))
+        return Module(plan, loss=0)
+
+    def _traced(self, parameters: Any, state: Any, key: Any, images: Any, labels: Any) -> Any:
+        loss, parameters, state = self._step(parameters, state, images, labels, key)
+        return loss, parameters, state, key + np.array([0, 1], np.uint32)
+
+    def _leaves(self, module: Module) -> list[np.ndarray]:
+        return [module.read(b) for b in module.plan.inputs[: len(self._values)]]
+
+    def _read(self) -> Any:
+        assert self._current is not None
+        return unflatten(self._state, self._leaves(self._current))
+
+
+def _checked_rows(
+    order: np.ndarray | None, images: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """Row numbers as int32, each of them a row of both arrays."""
+    count = len(images)
+    if len(labels) != count:
+        raise DataError(f"compiled training: {count} images, {len(labels)} labels.")
+    rows = np.arange(count) if order is None else np.asarray(order)
+    if not len(rows):
+        raise DataError("compiled training: no examples.")
+    if rows.min() < 0 or rows.max() >= count:
+        raise DataError(
+            f"compiled training: order names rows {rows.min()} to {rows.max()} of {count}."
+        )
+    return np.ascontiguousarray(rows, np.int32)

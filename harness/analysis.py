@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.agreement import Agreement, agreements
 from harness.metrics import METRICS, RATIO_METRICS, Metric
 from harness.record import Margins, Trial
 from harness.stats import (
@@ -50,7 +51,8 @@ class Analysis:
 
     summaries: engine -> metric key -> figures of its valid trials, in the order of the blocks.
     comparisons: (a, b) -> metric key -> comparison, for every ordered pair; (b, a) is the
-    inverse of (a, b). accuracies: the same for accuracy. made: how many comparisons the
+    inverse of (a, b). accuracies, agreements: the same for accuracy and for the predictions of
+    each block. made: how many comparisons the
     correction counts (each unordered pair and metric once).
     """
 
@@ -60,6 +62,7 @@ class Analysis:
     failures: dict[str, list[Trial]]
     comparisons: dict[tuple[str, str], dict[str, Comparison]]
     accuracies: dict[tuple[str, str], AccuracyDifference]
+    agreements: dict[tuple[str, str], list[Agreement]]
     made: int
 
     @property
@@ -111,6 +114,10 @@ def analyze_run(run: Run) -> Analysis:
         comparisons=comparisons,
         accuracies={
             (a, b): _accuracy(of_engine[a], of_engine[b], run.manifest.margins)
+            for a, b in permutations(engines, 2)
+        },
+        agreements={
+            (a, b): agreements(run, paired(of_engine[a], of_engine[b]))
             for a, b in permutations(engines, 2)
         },
         made=made,

@@ -1,17 +1,20 @@
 """What a reader must know before believing a run: warnings, each with the number behind it."""
 
+import math
 from collections import Counter
 
 from harness import units
 from harness.analysis import Analysis
 from harness.metrics import BY_KEY, Metric
 from harness.record import PhaseResult, Trial
-from harness.stats import Drift, decide, drift, slot_effect
+from harness.stats import Drift, decide, drift, slot_effect, slot_p
 
 SLOWEST = 0.10  # a slowest trial further above the median is worth a look
 SLOT = 0.05  # so is a slot that differs by more from the others
 CPU_SLACK = 1.15  # CPU time above threads x wall by more than this: the limit did not hold
-STRONG_LAG = 0.6  # about 2/√10: neighbours that agree more than chance at ten blocks
+SLOT_P = 0.01  # and by more than chance
+LAG_ERRORS = 2.5  # neighbours agree more than chance beyond this many times 1/√n
+LAG_FROM = 8  # trials; below, an autocorrelation says nothing
 
 
 def warnings(analysis: Analysis) -> list[str]:
@@ -132,7 +135,8 @@ def _schedule_effects(analysis: Analysis) -> list[str]:
                     f"{name}: total time drifts by {100 * trend.per_block:+.2f} % per block "
                     f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f} %)."
                 )
-        if trend.lag_one is not None and abs(trend.lag_one) > STRONG_LAG:
+        limit = LAG_ERRORS / math.sqrt(trend.n) if trend.n >= LAG_FROM else 1.0
+        if trend.lag_one is not None and abs(trend.lag_one) > limit:
             texts.append(f"{name}: neighbouring trials correlate by {trend.lag_one:+.2f}.")
         texts += _slots(analysis, name, metric)
     return texts
@@ -140,15 +144,23 @@ def _schedule_effects(analysis: Analysis) -> list[str]:
 
 def slots_of(analysis: Analysis, engine: str, metric: Metric) -> dict[int, float]:
     """Effect of the place inside the block on one engine's metric, as a ratio to its mean."""
-    trials = [t for t in analysis.run.valid() if t.engine == engine and metric.read(t)]
-    values = [value for t in trials if (value := metric.read(t))]
-    return slot_effect([t.slot for t in trials], values)
+    return slot_effect(*_by_slot(analysis, engine, metric))
+
+
+def _by_slot(analysis: Analysis, engine: str, metric: Metric) -> tuple[list[int], list[float]]:
+    known = [
+        (t.slot, value)
+        for t in analysis.run.valid()
+        if t.engine == engine and (value := metric.read(t))
+    ]
+    return [slot for slot, _ in known], [value for _, value in known]
 
 
 def _slots(analysis: Analysis, engine: str, metric: Metric) -> list[str]:
     effects = slots_of(analysis, engine, metric)
+    p = slot_p(*_by_slot(analysis, engine, metric))
     far = max(effects.items(), key=lambda item: abs(item[1] - 1), default=None)
-    if far is None or abs(far[1] - 1) <= SLOT:
+    if far is None or abs(far[1] - 1) <= SLOT or p is None or p > SLOT_P:
         return []
     change = f"{100 * (far[1] - 1):+.1f} %"
     return [f"{engine}: total time in slot {far[0] + 1} of a block differs by {change}."]

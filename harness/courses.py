@@ -154,6 +154,7 @@ def loss_figure(analysis: Analysis) -> Figure | None:
             alpha=0.4,
             linewidth=0,
             rasterized=len(mine) > MANY,
+            legend=False,
             ax=axis,
         )
         axis.plot(means.index + shift, means, color=colour, marker=marker, ms=5, label=short(name))

@@ -1,5 +1,6 @@
 """The report as one JSON document, for programs; `docs/report.md` describes every key."""
 
+from dataclasses import asdict
 from typing import Any
 
 from harness.analysis import Analysis, Comparison
@@ -20,7 +21,10 @@ def report_document(analysis: Analysis) -> dict[str, Any]:
         "ratios": {
             f"{a}/{b}": {
                 **{key: _comparison(cell) for key, cell in row.items()},
-                "accuracy": _accuracy(analysis.accuracies[a, b]),
+                "accuracy": {
+                    **_accuracy(analysis.accuracies[a, b]),
+                    "predictions": [asdict(found) for found in analysis.agreements[a, b]],
+                },
             }
             for (a, b), row in analysis.comparisons.items()
         },

@@ -27,7 +27,8 @@ from harness.published import (
     is_comparable,
 )
 from harness.record import Trial
-from harness.sentences import accuracy_word, conclusions
+from harness.sentences import conclusions
+from harness.stats import accuracy_word, holm
 from harness.table import (
     mean_and_sd,
     ratio_text,
@@ -145,12 +146,12 @@ def _comparison_rows(analysis: Analysis) -> list[dict[str, Any]]:
                     "title": metric.title,
                     "n": ratio.n,
                     "ratio": units.ratio(ratio.ratio) if shown else "withheld",
-                    "t": units.span(ratio.t_interval) if shown else cell.withheld,
+                    "t": units.span(ratio.t_interval) if shown else units.ABSENT,
                     "bca": units.span(ratio.bca_interval) if shown else units.ABSENT,
                     "p": units.probability(cell.p_holm) if shown else units.ABSENT,
                     "half": _half_width(ratio.half_width) if shown else units.ABSENT,
                     "needed": f"{n:,}" if (n := ratio.n_for_one_percent) else units.ABSENT,
-                    "verdict": cell.verdict or "different",
+                    "verdict": cell.verdict or units.ABSENT,
                 }
             )
     return rows
@@ -174,9 +175,20 @@ def _accuracy_rows(analysis: Analysis) -> list[dict[str, Any]]:
                 "margin": f"{found.margin_points:.2f} points",
                 "p": units.probability(found.tost_p),
                 "verdict": accuracy_word(found),
+                **_agreement(analysis, name),
             }
         )
     return rows
+
+
+def _agreement(analysis: Analysis, name: str) -> dict[str, str]:
+    """Least share of equal predictions, and the smallest McNemar p, Holm-corrected over blocks."""
+    found = analysis.agreements[name, analysis.baseline]
+    adjusted = [p for p in holm([block.p for block in found]) if p is not None]
+    return {
+        "equal": f"{100 * min(block.equal for block in found):.2f} %" if found else units.ABSENT,
+        "mcnemar": units.probability(min(adjusted, default=None)),
+    }
 
 
 def _published_rows() -> list[dict[str, Any]]:

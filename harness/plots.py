@@ -45,7 +45,8 @@ def repeats_figure(analysis: Analysis, metric: Metric) -> Figure | None:
     _scale(axis, metric, values)
     texts = [metric.text(analysis.figures(name, metric.key).mean) for name in rows]
     _write_values(axis, [*texts, *(exact(metric, value) for value in published.values())])
-    axis.set_title(f"{metric.title}: repeats, mean, 95 % interval")
+    heading = f"{metric.title}: every repeat, mean, 95 % interval"
+    figure.suptitle(heading, fontsize=10.5, x=0.02, ha="left")
     return figure
 
 
@@ -65,6 +66,7 @@ def _engine_row(
         linewidth=0,
         ax=axis,
         rasterized=len(values) > MANY,
+        legend=False,
         zorder=2,
     )
     if figures.mean is None:

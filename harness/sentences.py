@@ -2,7 +2,7 @@
 
 from harness import units
 from harness.analysis import Analysis, Comparison
-from harness.stats import AccuracyDifference
+from harness.stats import accuracy_word
 
 HEADLINES = ("train_wall_s", "test_wall_s", "total_wall_s", "peak_rss_bytes")
 TWOFOLD = 1.5  # below this a difference reads better as per cent than as "1.07 times"
@@ -108,8 +108,3 @@ def accuracy_sentence(a: str, b: str, analysis: Analysis) -> str:
         f"{units.points(difference.difference_points)} ({span}, {blocks}, "
         f"margin {difference.margin_points:.2f} points)."
     )
-
-
-def accuracy_word(difference: AccuracyDifference) -> str:
-    """The verdict, or "different" where the interval lies beyond the margin."""
-    return difference.verdict or "different"

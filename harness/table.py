@@ -14,9 +14,11 @@ from harness.cautions import outcome
 from harness.metrics import METRICS, Metric, peak_bytes
 from harness.published import PUBLISHED, RATIO, compared, exact
 from harness.record import PhaseResult, Trial
+from harness.stats import accuracy_word
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-COLUMN_WIDTH = 16  # "123 ms ± 4.56 ms" and a gap
+COLUMN_WIDTH = 17  # "0.123 ± 0.004 ms" and a gap
+RATIO_WIDTH = 25  # "0.00 points, inconclusive"
 
 
 def terminal_tables(analysis: Analysis, width: int) -> Iterable[Table]:
@@ -25,7 +27,7 @@ def terminal_tables(analysis: Analysis, width: int) -> Iterable[Table]:
     Metrics are rows and engines columns while that fits; in a narrower terminal every metric has
     lines of its own, one per engine.
     """
-    needed = 18 + COLUMN_WIDTH * (len(analysis.engines) + len(analysis.rivals))
+    needed = 16 + COLUMN_WIDTH * len(analysis.engines) + RATIO_WIDTH * len(analysis.rivals)
     yield wide_table(analysis) if needed <= width else narrow_table(analysis)
 
 
@@ -49,9 +51,9 @@ def wide_table(analysis: Analysis) -> Table:
 def narrow_table(analysis: Analysis) -> Table:
     """One line per metric and engine, with the ratio to the baseline."""
     table = Table(box=None, pad_edge=False, show_header=True)
-    table.add_column("")
-    table.add_column("mean ± sd", justify="right", no_wrap=True)
-    table.add_column("ratio", justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    table.add_column("mean ± sd", justify="right", overflow="fold")
+    table.add_column("ratio", justify="right", overflow="fold")
     for metric in METRICS:
         table.add_row(f"[bold]{metric.title}[/bold]", "", "")
         for name in analysis.engines:
@@ -76,11 +78,17 @@ def mean_and_sd(analysis: Analysis, engine: str, metric: Metric) -> str:
 
 
 def ratio_text(analysis: Analysis, engine: str, metric: Metric) -> str:
-    """The ratio to the baseline, or the difference in points for accuracy."""
+    """The ratio to the baseline and its verdict; for accuracy the difference in points."""
     if metric.kind == "accuracy":
-        return units.points(analysis.accuracies[engine, analysis.baseline].difference_points)
+        found = analysis.accuracies[engine, analysis.baseline]
+        if found.difference_points is None:
+            return units.ABSENT
+        return f"{units.points(found.difference_points)}, {accuracy_word(found)}"
     cell = analysis.comparisons[engine, analysis.baseline][metric.key]
-    return "withheld" if cell.withheld else units.ratio(cell.ratio.ratio)
+    if cell.withheld or cell.ratio.ratio is None:
+        return "withheld" if cell.withheld else units.ABSENT
+    text = units.ratio(cell.ratio.ratio)
+    return f"{text}, {cell.verdict}" if cell.verdict else text
 
 
 def valid_text(analysis: Analysis, engine: str) -> str:

@@ -4,9 +4,9 @@ Every interval is two-sided at 95 %, and every random draw has a fixed seed, so 
 numbers give the same answer. `docs/statistics.md` says what each figure means.
 """
 
-from harness.stats.accuracy import AccuracyDifference, accuracy_difference, mcnemar
+from harness.stats.accuracy import AccuracyDifference, accuracy_difference, accuracy_word, mcnemar
 from harness.stats.describe import Summary, mean_interval, median_interval, summarize
-from harness.stats.drift import Drift, drift, lag_one, slot_effect
+from harness.stats.drift import Drift, drift, lag_one, slot_effect, slot_p
 from harness.stats.multiple import holm
 from harness.stats.paired import Ratio, bca_interval, paired_ratio, sign_flip_p, t_interval
 from harness.stats.unpaired import ratio_of_samples
@@ -19,6 +19,7 @@ __all__ = [
     "Ratio",
     "Summary",
     "accuracy_difference",
+    "accuracy_word",
     "bca_interval",
     "decide",
     "drift",
@@ -31,6 +32,7 @@ __all__ = [
     "ratio_of_samples",
     "sign_flip_p",
     "slot_effect",
+    "slot_p",
     "summarize",
     "t_interval",
 ]

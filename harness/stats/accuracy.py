@@ -109,3 +109,8 @@ def mcnemar(only_a: int, only_b: int) -> float:
     if only_a + only_b == 0:
         return 1.0
     return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def accuracy_word(difference: AccuracyDifference) -> str:
+    """The verdict, or "different" where the interval lies beyond the margin."""
+    return difference.verdict or "different"

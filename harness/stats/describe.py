@@ -80,13 +80,11 @@ def median_ranks(n: int) -> tuple[int, int, float] | None:
     Returns: (low rank, high rank, coverage), or None when n < 6: there even the
     whole sample covers less than 95 %.
     """
-    best = None
-    for k in range(1, n // 2 + 1):
-        coverage = 1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5))
-        if coverage < LEVEL:
-            break
-        best = (k, n + 1 - k, coverage)
-    return best
+    # ppf gives the smallest k with P(B <= k) >= 2.5 %, so k - 1 is the last that leaves less out
+    k = int(stats.binom.ppf((1 - LEVEL) / 2, n, 0.5)) if n else 0
+    if k < 1:
+        return None
+    return k, n + 1 - k, 1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5))
 
 
 def median_interval(values: Sequence[float] | np.ndarray) -> Interval | None:

@@ -81,3 +81,16 @@ def slot_effect(slots: Sequence[int], values: Sequence[float]) -> dict[int, floa
         int(slot): float(np.exp(logs[places == slot].mean() - overall))
         for slot in sorted(set(slots))
     }
+
+
+def slot_p(slots: Sequence[int], values: Sequence[float]) -> float | None:
+    """p of "the slot makes no difference": one-way analysis of variance of log values.
+
+    None without two slots of at least two values each, or without spread inside the slots.
+    """
+    logs, places = logarithms(values) if len(values) else np.empty(0), np.asarray(slots)
+    groups = [logs[places == slot] for slot in sorted(set(slots))]
+    groups = [group for group in groups if len(group) > 1]
+    if len(groups) < 2 or not any(float(np.ptp(group)) for group in groups):
+        return None
+    return float(stats.f_oneway(*groups).pvalue)

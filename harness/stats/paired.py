@@ -208,7 +208,9 @@ def sign_flip_p(differences: np.ndarray) -> float | None:
         return None
     if not np.any(np.round(differences, TIE_PLACES)):
         return 1.0
-    if len(differences) > LARGE and has_spread(differences):
+    if not has_spread(differences):
+        return 2.0 ** (1 - len(differences))  # only all plus and all minus are as extreme
+    if len(differences) > LARGE:
         return float(stats.ttest_1samp(differences, 0.0).pvalue)
     result = stats.permutation_test(
         (differences,),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.stats import drift, lag_one, slot_effect
+from harness.stats import drift, lag_one, slot_effect, slot_p
 
 
 def test_a_trend_without_noise_is_read_off():
@@ -45,3 +45,16 @@ def test_slot_effect_by_hand():
         1: pytest.approx(2.0, rel=1e-12),
     }
     assert slot_effect([], []) == {}
+
+
+def test_slot_p_equals_scipys_analysis_of_variance(rng):
+    values = np.exp(rng.standard_normal(12))
+    slots = [0, 1, 2] * 4
+    expected = stats.f_oneway(*(np.log(values[k::3]) for k in range(3))).pvalue
+    assert slot_p(slots, values) == pytest.approx(expected, rel=1e-12)
+
+
+def test_slot_p_without_two_slots_of_two_values_is_absent():
+    assert slot_p([], []) is None
+    assert slot_p([0, 0, 1], [1.0, 2.0, 3.0]) is None
+    assert slot_p([0, 0, 1, 1], [2.0, 2.0, 3.0, 3.0]) is None

@@ -6,6 +6,7 @@ impossible), `not_finite`, `contract_broken` (readable, but not the work that wa
 
 import json
 import math
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -135,6 +136,8 @@ def check_weights(job: dict[str, Any]) -> None:
     path = Path(job["weights"])
     if not path.is_file():
         raise Fault("no_result", "the engine wrote no weights.")
+    if not zipfile.is_zipfile(path):
+        raise Fault("bad_result", f"weights: {path.name} is not a readable .npz file.")
     try:
         weights.load(path, job["workload"]["model"])
     except weights.WeightsError as error:

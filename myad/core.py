@@ -56,11 +56,10 @@ class AbstractValue:
 
 
 class Primitive:
-    """One operation with its rules. Made by `@primitive` from the NumPy value function.
+    """One operation with its rules, made by `@primitive` from the NumPy value function.
 
-    Arrays are positional, static parameters keyword-only and hashable. Every rule receives all
-    static parameters, those left out by the caller included. Called on arrays alone, a primitive
-    is its value function; called with a `Tensor` among its inputs, it returns a `Tensor`.
+    Arrays are positional, static parameters keyword-only and hashable; every rule receives all of
+    them. Called on arrays alone, a primitive is its value function; otherwise it returns a Tensor.
     """
 
     def __init__(self, value: Callable[..., Any]) -> None:
@@ -133,7 +132,7 @@ class Primitive:
         else:
             result = self._evaluate(values, static)
         z = Tensor(result)
-        if tracked:
+        if tracked and result.dtype.kind == "f":  # nothing else has derivatives
             z.tracked = tracked
             z.order = next_order()
             z.op = self

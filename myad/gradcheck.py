@@ -42,6 +42,8 @@ def check_gradient(
     arrays = [np.asarray(x) for x in inputs]
     arrays = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in arrays]
     moving = [i for i, x in enumerate(arrays) if x.dtype.kind == "f"]
+    if not moving:
+        raise OptionError(f"check_gradient: {name} was given no floating-point input.")
     rng = np.random.default_rng(seed)
     upstream = rng.standard_normal(np.shape(function(*arrays, **static)))
 

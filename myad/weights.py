@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,8 @@ def save(model: Sequential, path: str | Path) -> None:
 
     The file holds one array per parameter, "<layer index>.<name>"; nothing in it is pickled.
     """
+    import tempfile  # not at the top: it costs a tenth of importing this package
+
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
@@ -43,6 +43,8 @@ def load(model: Sequential, path: str | Path) -> None:
 
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of an `.npz` file by name. Raises: WeightsError, OSError."""
+    import zipfile  # as above
+
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -7,6 +7,8 @@ Operations live in `myad.ops`, layers in `myad.nn`; what is used most is here. d
 tour.
 """
 
+from typing import Any
+
 from myad import errors, init, nn, ops, optim, schedules
 from myad.callbacks import Callback, EarlyStopping
 from myad.core import AbstractValue, Primitive, Spec, Tensor, no_grad, primitive
@@ -85,6 +87,18 @@ from myad.transforms import grad, hessian_vector_product, jacobian, jvp, value_a
 from myad.weights import from_keras, load, save, to_keras
 
 __version__ = "0.1.0"
+
+_COMPILED = ("compile_predict", "compile_training", "jit")
+
+
+def __getattr__(name: str) -> Any:
+    """The compiler's entry points, imported when first asked for: they need llvmlite."""
+    if name in _COMPILED:
+        import myad.compile
+
+        return getattr(myad.compile, name)
+    raise AttributeError(f"module 'myad' has no attribute '{name}'")
+
 
 __all__ = [
     "SGD",

@@ -115,7 +115,8 @@ def fit(
         validation_data: (images, labels), evaluated after every epoch.
         callbacks: called after every epoch; one that returns True ends the training.
         progress: a line per epoch on standard error, with a bar while it runs.
-        compiled: run the steps as native code.
+        compiled: run the steps as native code; eagerly, with one line that says so, where llvmlite
+            cannot work.
     Raises: DataError for data that does not fit; NotFiniteError if the loss of an epoch is NaN or
         infinite, naming the step.
     """
@@ -178,10 +179,10 @@ def _eager_epochs(
 
 
 def _compiled_epochs(*arguments: Any) -> Iterator[float]:
-    """As `_eager_epochs`, in native code."""
-    from myad.compile import compiled_epochs  # imports llvmlite, which eager training never needs
+    """As `_eager_epochs`, in native code where that can be made."""
+    from myad.compile import available, compiled_epochs  # llvmlite: eager training never needs it
 
-    return compiled_epochs(*arguments)
+    return compiled_epochs(*arguments) if available() else _eager_epochs(*arguments)
 
 
 def predict(model: Sequential, images: np.ndarray, *, batch_size: int = 32) -> np.ndarray:

@@ -103,7 +103,7 @@ def _buffers_of(
 ) -> list[Buffer]:
     found = dict.fromkeys([*inputs, *outputs])
     for kernel in kernels:
-        found.update(dict.fromkeys([*(load.buffer for load in kernel.reads()), kernel.output]))
+        found.update(dict.fromkeys([*(load.buffer for load in kernel.reads), kernel.output]))
     return list(found)
 
 
@@ -150,7 +150,7 @@ def _place_state(
 
 def _ready(kernel: Kernel, waiting: list[Kernel]) -> bool:
     pending = {k.output for k in waiting if k is not kernel}
-    return not any(load.buffer in pending for load in kernel.reads())
+    return not any(load.buffer in pending for load in kernel.reads)
 
 
 def _next(waiting: list[Kernel], pairs: dict[Buffer, Buffer]) -> Kernel | None:
@@ -162,7 +162,7 @@ def _next(waiting: list[Kernel], pairs: dict[Buffer, Buffer]) -> Kernel | None:
     for kernel in ready:
         old = pairs[kernel.output]
         others = [k for k in waiting if k is not kernel]
-        if not any(load.buffer is old for k in others for load in k.reads()):
+        if not any(load.buffer is old for k in others for load in k.reads):
             return kernel
     return None
 
@@ -172,7 +172,7 @@ def _pointwise(kernel: Kernel, old: Buffer) -> bool:
     body = [load for load in loads(kernel.body) if load.buffer is old]
     if body and kernel.combine != "store":
         return False
-    return all(load.index == kernel.index for load in kernel.reads() if load.buffer is old)
+    return all(load.index == kernel.index for load in kernel.reads if load.buffer is old)
 
 
 def _renamed(kernel: Kernel, pairs: dict[Buffer, Buffer]) -> Kernel:
@@ -193,7 +193,7 @@ def _place(result: Plan) -> None:
     last: dict[Buffer, int] = {}
     first: dict[Buffer, int] = {}
     for time, kernel in enumerate(result.kernels):
-        for buffer in {kernel.output, *(load.buffer for load in kernel.reads())}:
+        for buffer in {kernel.output, *(load.buffer for load in kernel.reads)}:
             first.setdefault(buffer, time)
             last[buffer] = time
     kept = {*result.inputs, *result.outputs, *result.constants}

@@ -159,10 +159,14 @@ def cast(value: Expr, dtype: str) -> Expr:
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
-    """Every node of the tree, parents before children."""
-    yield expr
-    for part in _parts(expr):
-        yield from walk(part)
+    """Every node once, parents before children; a part used twice is one node."""
+    waiting, seen = [expr], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            waiting.extend(reversed(_parts(node)))
 
 
 def _parts(expr: Expr) -> tuple[Expr, ...]:
@@ -178,12 +182,20 @@ def loads(expr: Expr) -> list[Load]:
 
 def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
     """The tree with `rule` applied to every node from the leaves up; None keeps a node."""
-    if parts := _parts(expr):
-        new = tuple(rewrite(part, rule) for part in parts)
-        if any(a is not b for a, b in zip(new, parts, strict=True)):
-            expr = _rebuilt(expr, new)
-    changed = rule(expr)
-    return expr if changed is None else changed
+    done: dict[int, Expr] = {}  # a part used twice stays one node: hashing would double it 9 times
+
+    def visit(node: Expr) -> Expr:
+        if id(node) not in done:
+            new = node
+            if parts := _parts(node):
+                visited = tuple(visit(part) for part in parts)
+                if any(a is not b for a, b in zip(visited, parts, strict=True)):
+                    new = _rebuilt(node, visited)
+            changed = rule(new)
+            done[id(node)] = new if changed is None else changed
+        return done[id(node)]
+
+    return visit(expr)
 
 
 def _rebuilt(expr: Expr, parts: tuple[Expr, ...]) -> Expr:

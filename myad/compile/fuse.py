@@ -83,7 +83,7 @@ def fuse(kernels: list[Kernel], kept: set[Buffer]) -> list[Kernel]:
 
 def _one_move(kernels: list[Kernel], kept: set[Buffer]) -> bool:
     for place, kernel in enumerate(kernels):
-        readers = [k for k in kernels if any(x.buffer is kernel.output for x in k.reads())]
+        readers = [k for k in kernels if any(x.buffer is kernel.output for x in k.reads)]
         if kernel.output in kept:
             continue
         if not readers:
@@ -184,7 +184,7 @@ def _resplit(kernel: Kernel, reader: Kernel) -> Kernel | None:
 def reading_axes(buffer: Buffer, reader: Kernel) -> dict[int, Axis] | None:
     """By dimension, the axis along which `reader` reads `buffer`, if it always is one whole axis."""
     found: dict[int, Axis] | None = None
-    for load in reader.reads():
+    for load in reader.reads:
         if load.buffer is not buffer:
             continue
         axes: dict[int, Axis] = {}

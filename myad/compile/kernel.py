@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from myad.compile.expr import (
     AxisValue, Buffer, Choose, Const, Expr, Load, Operand, Sum, apply, cast, loads, show,
@@ -40,18 +41,19 @@ class Kernel:
     epilogue: Expr | None = None
     accumulate: bool = False
 
-    @property
+    @cached_property
     def parallel(self) -> list[Axis]:
         """The axes of the output."""
         written = {axis for part in self.index for axis in part.terms}
         return [axis for axis in self.axes if axis in written]
 
-    @property
+    @cached_property
     def reduced(self) -> list[Axis]:
         """The axes summed (or maximised) over."""
         written = set(self.parallel)
         return [axis for axis in self.axes if axis not in written]
 
+    @cached_property
     def reads(self) -> list[Load]:
         """Every load of body and epilogue."""
         return loads(self.body) + (loads(self.epilogue) if self.epilogue is not None else [])

@@ -69,6 +69,7 @@ class _Lowering:
         self.env: Env = {}
         self.valid = schedule.lanes
         self.finished: Value | None = None
+        self.memo: dict[int, Value] = {}  # values of the parts of an expression at one point
 
     def code(self) -> LoopCode:
         """The whole nest."""
@@ -146,6 +147,7 @@ class _Lowering:
 
     def at(self, env: Env, valid: int, expr: Expr) -> Value:
         saved, self.env, self.valid = self.env, {**self.env, **env}, valid
+        self.memo = {}
         value = self.evaluate(expr)
         self.env = saved
         return value
@@ -184,7 +186,7 @@ class _Lowering:
             for n, (env, valid) in enumerate(points):
                 place = n * self.schedule.ways + turn % self.schedule.ways
                 saved, self.env = self.env, {**self.env, **env, **inner}
-                self.valid = width if inside else valid
+                self.valid, self.memo = width if inside else valid, {}
                 sums[place] = self.add(sums[place], width if inside else None)
                 self.env = saved
         return sums
@@ -254,6 +256,12 @@ class _Lowering:
         turn(self.schedule.reductions)
 
     def evaluate(self, expr: Expr) -> Value:
+        """The value of `expr` at the current point."""
+        if id(expr) not in self.memo:
+            self.memo[id(expr)] = self.built(expr)
+        return self.memo[id(expr)]
+
+    def built(self, expr: Expr) -> Value:
         build = self.build
         if isinstance(expr, Const):
             return build.const(expr.value, expr.dtype)

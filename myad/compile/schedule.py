@@ -32,7 +32,7 @@ def plan(kernels: list[Kernel], buffers: list[Buffer], machine: Machine) -> dict
     layouts = {b: Layout(b, machine, tuple(range(len(b.shape)))) for b in buffers}
     touching: dict[Buffer, list[Kernel]] = {b: [] for b in buffers}
     for kernel in kernels:
-        for buffer in {kernel.output, *(load.buffer for load in kernel.reads())}:
+        for buffer in {kernel.output, *(load.buffer for load in kernel.reads)}:
             touching[buffer].append(kernel)
     costs = {k: cheapest(k, layouts, machine)[0] for k in kernels}
     changed = True
@@ -137,7 +137,7 @@ def _access(
 def kernel_dtype(kernel: Kernel) -> str:
     """The widest dtype a kernel computes in: it decides the number of lanes."""
     found = {kernel.output.dtype, kernel.body.dtype}
-    found |= {load.buffer.dtype for load in kernel.reads()}
+    found |= {load.buffer.dtype for load in kernel.reads}
     return max(found, key=lambda dtype: (BYTES[dtype], dtype))
 
 
@@ -194,7 +194,7 @@ def _by_layout(
     kernel: Kernel, axes: list[Axis], layouts: dict[Buffer, Layout]
 ) -> list[Axis]:
     """`axes`, the one with the longest step through the largest buffer first."""
-    reads = [*kernel.reads(), Load(kernel.output, kernel.index)]
+    reads = [*kernel.reads, Load(kernel.output, kernel.index)]
 
     def step(axis: Axis) -> int:
         steps = [abs(part.coefficient(axis)) * layouts[load.buffer].strides[dim]

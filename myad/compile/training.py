@@ -87,13 +87,15 @@ class CompiledTraining:
         return self._read()[1]
 
     def epoch(
-        self, images: np.ndarray, labels: np.ndarray, order: np.ndarray | None = None
-    ) -> float:
+        self, images: np.ndarray, labels: np.ndarray, order: np.ndarray | None = None, *,
+        done: Callable[[int], None] = lambda examples: None,
+    ) -> float:  # fmt: skip
         """Train on every example once.
 
         Args:
             images: (N, …) and labels: (N, …), of the shapes and dtypes compiled for.
             order: (N,) row numbers; by default 0 … N − 1.
+            done: called now and then with the number of examples trained on.
         Returns: the loss, averaged over the examples; NaN or infinity if training diverged.
         """
         rows = _checked_rows(order, images, labels)
@@ -102,10 +104,10 @@ class CompiledTraining:
         full = len(rows) // self.batch_size
         total = 0.0
         if full:
-            total = self._run(streams, rows[: full * self.batch_size], self.batch_size)
+            total = self._run(streams, rows[: full * self.batch_size], self.batch_size, done)
         rest = rows[full * self.batch_size :]
         if len(rest):
-            total += self._run(streams, rest, len(rest))
+            total += self._run(streams, rest, len(rest), lambda _: done(len(rows)))
         return total / len(rows)
 
     def _check_streams(self, streams: Sequence[np.ndarray]) -> None:
@@ -116,17 +118,21 @@ class CompiledTraining:
                     f"per example, compiled for {wanted.dtype}{list(wanted.shape)}."
                 )
 
-    def _run(self, streams: Sequence[np.ndarray], rows: np.ndarray, batch: int) -> float:
+    def _run(
+        self, streams: Sequence[np.ndarray], rows: np.ndarray, batch: int,
+        done: Callable[[int], None],
+    ) -> float:  # fmt: skip
         """Sum of the loss over the examples of `rows`, in slices so that Ctrl-C is heard."""
         module = self._enter(batch)
-        steps, done, total = len(rows) // batch, 0, 0.0
-        while done < steps:
-            count = max(1, min(steps - done, int(self._pace)))
+        steps, made, total = len(rows) // batch, 0, 0.0
+        while made < steps:
+            count = max(1, min(steps - made, int(self._pace)))
             start = time.perf_counter()
-            total += module.run(streams, rows[done * batch :], count)
+            total += module.run(streams, rows[made * batch :], count)
             elapsed = max(time.perf_counter() - start, 1e-7)
             self._pace = min(4 * self._pace, count * SLICE_S / elapsed) + 1
-            done += count
+            made += count
+            done(made * batch)
         return total * batch
 
     def _enter(self, batch: int) -> Module:

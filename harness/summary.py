@@ -7,10 +7,8 @@ from rich.markup import escape
 
 from harness import units
 from harness.analysis import Analysis, analyze, analyze_run
-from harness.cautions import outcome, warnings
-from harness.metrics import BY_KEY
+from harness.cautions import warnings
 from harness.published import SOURCE, difference_of_work, is_comparable
-from harness.record import Trial
 from harness.sentences import conclusions
 from harness.store import Run
 from harness.table import published_table, show, terminal_tables
@@ -47,20 +45,6 @@ def show_summary(analysis: Analysis, console: Console) -> None:
         console.print(f"• {escape(text)}")
     for text in warnings(analysis):
         console.print(f"[yellow]! {escape(text)}[/yellow]")
-
-
-def trial_line(trial: Trial, done: int, planned: int) -> str:
-    """One line for a finished trial: "3/20 block 2 myad: train 0.41 s, test ..., 91.40 %"."""
-    head = f"{done}/{planned} block {trial.block + 1} {trial.engine}"
-    if not trial.valid:
-        return f"{head}: {outcome(trial)}, {trial.failure or 'no reason recorded'}"
-    texts = [
-        f"train {BY_KEY['train_wall_s'].text(BY_KEY['train_wall_s'].read(trial))}",
-        f"test {BY_KEY['test_wall_s'].text(BY_KEY['test_wall_s'].read(trial))}",
-        f"accuracy {units.percent(trial.accuracy)}",
-        f"peak {units.size(BY_KEY['peak_rss_bytes'].read(trial))}",
-    ]
-    return f"{head}: {', '.join(texts)}{', disturbed' if trial.disturbed else ''}"
 
 
 def live_tables(run: Run, width: int) -> list[object]:

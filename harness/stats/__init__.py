@@ -4,7 +4,13 @@ Every interval is two-sided at 95 %, and every random draw has a fixed seed, so 
 numbers give the same answer. `docs/statistics.md` says what each figure means.
 """
 
-from harness.stats.accuracy import AccuracyDifference, accuracy_difference, accuracy_word, mcnemar
+from harness.stats.accuracy import (
+    AccuracyDifference,
+    accuracy_change,
+    accuracy_difference,
+    accuracy_word,
+    mcnemar,
+)
 from harness.stats.describe import Summary, mean_interval, median_interval, summarize
 from harness.stats.drift import Drift, drift, lag_one, slot_effect, slot_p
 from harness.stats.multiple import holm
@@ -18,6 +24,7 @@ __all__ = [
     "Drift",
     "Ratio",
     "Summary",
+    "accuracy_change",
     "accuracy_difference",
     "accuracy_word",
     "bca_interval",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from harness.stats.describe import Interval
+from harness.stats.describe import LEVEL, Interval
 from harness.stats.paired import has_spread, t_interval
 
 MARGIN_POINTS = 0.5
@@ -54,24 +54,64 @@ def accuracy_difference(
     Raises: ValueError if the counts differ or a value is no fraction.
     Source: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680.
     """
-    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if first.shape != second.shape:
+    if len(a) != len(b):
         raise ValueError(f"accuracy: {len(a)} values of A and {len(b)} of B; pairs need both.")
-    both = np.concatenate([first, second])
-    if not np.all((both >= 0) & (both <= 1)):
-        raise ValueError(f"accuracy: every value must lie in [0, 1], got {[*a, *b]}.")
-    margin = max(margin_points, standard_error_points(both, images))
+    first, second, margin = _checked(a, b, images, margin_points)
     if first.size == 0:
         return AccuracyDifference(0, None, None, margin, None, "inconclusive")
     points = 100 * (first - second)
-    interval = t_interval(points)
-    p = tost_p(points, margin)
+    return _judged(len(a), float(points.mean()), t_interval(points), margin, tost_p(points, margin))
+
+
+def accuracy_change(
+    a: Sequence[float],
+    b: Sequence[float],
+    *,
+    images: int,
+    margin_points: float = MARGIN_POINTS,
+) -> AccuracyDifference:
+    """The same for two independent samples, such as one engine in two runs: Welch's t.
+
+    n is the smaller count; the counts may differ. Raises: ValueError if a value is no fraction.
+    """
+    first, second, margin = _checked(a, b, images, margin_points)
+    n = min(first.size, second.size)
+    if n == 0:
+        return AccuracyDifference(0, None, None, margin, None, "inconclusive")
+    x, y = 100 * first, 100 * second
+    difference = float(x.mean() - y.mean())
+    if n < 2:
+        return AccuracyDifference(n, difference, None, margin, None, "inconclusive")
+    if not (has_spread(x) or has_spread(y)):
+        p = 0.0 if abs(difference) < margin else 1.0
+        return _judged(n, difference, (difference, difference), margin, p)
+    interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval(LEVEL)
+    below = stats.ttest_ind(x + margin, y, equal_var=False, alternative="greater").pvalue
+    above = stats.ttest_ind(x - margin, y, equal_var=False, alternative="less").pvalue
+    ends = (float(interval.low), float(interval.high))
+    return _judged(n, difference, ends, margin, float(max(below, above)))
+
+
+def _checked(
+    a: Sequence[float], b: Sequence[float], images: int, margin_points: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Both samples as arrays, and the margin, not below the test set's standard error."""
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    both = np.concatenate([first, second])
+    if not np.all((both >= 0) & (both <= 1)):
+        raise ValueError(f"accuracy: every value must lie in [0, 1], got {[*a, *b]}.")
+    return first, second, max(margin_points, standard_error_points(both, images))
+
+
+def _judged(
+    n: int, difference: float, interval: Interval | None, margin: float, p: float | None
+) -> AccuracyDifference:
     verdict: str | None = "inconclusive"
-    if p is not None and p < 0.05:
+    if p is not None and p < 1 - LEVEL:
         verdict = "equivalent"
     elif interval is not None and (interval[0] > margin or interval[1] < -margin):
         verdict = None
-    return AccuracyDifference(int(first.size), float(points.mean()), interval, margin, p, verdict)
+    return AccuracyDifference(n, difference, interval, margin, p, verdict)
 
 
 def standard_error_points(accuracies: np.ndarray, images: int) -> float:

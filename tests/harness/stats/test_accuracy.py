@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.stats import accuracy_difference, mcnemar
+from harness.stats import accuracy_change, accuracy_difference, mcnemar
 from harness.stats.accuracy import standard_error_points
 
 A = [0.913, 0.915, 0.912, 0.914, 0.916]
@@ -72,3 +72,19 @@ def test_false_claims_of_equivalence_at_the_margin_stay_at_five_per_cent():
         a = 0.9 + 0.005 + 0.002 * rng.standard_normal(10)  # true difference: the margin itself
         claims += accuracy_difference(a, [0.9] * 10, images=10**6).verdict == "equivalent"
     assert claims / 1000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1000)
+
+
+def test_change_between_independent_samples_equals_welchs_test():
+    theirs = stats.ttest_ind(np.array(A) * 100, np.array(B[:4]) * 100, equal_var=False)
+    interval = theirs.confidence_interval(0.95)
+    change = accuracy_change(A, B[:4], images=10_000)
+    assert change.n == 4
+    assert change.interval == pytest.approx((interval.low, interval.high), rel=1e-9)
+    assert change.verdict == "equivalent"
+
+
+def test_change_of_small_or_equal_samples_is_defined():
+    assert accuracy_change([], [0.9], images=100).verdict == "inconclusive"
+    assert accuracy_change([0.9], [0.8, 0.8], images=10_000).verdict == "inconclusive"
+    assert accuracy_change([0.9] * 3, [0.9] * 2, images=10_000).verdict == "equivalent"
+    assert accuracy_change([0.9] * 3, [0.8] * 3, images=10_000).verdict is None

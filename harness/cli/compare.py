@@ -1,0 +1,46 @@
+"""`bench compare`: two runs side by side."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(metavar="FIELD", help="Compare although FIELD differs: host, workload.training."),
+]
+Results = Annotated[Path, typer.Option(help="Folder of the runs.")]
+
+
+class Format(StrEnum):
+    """What is written to standard output."""
+
+    table = "table"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `bench compare`."""
+    app.command("compare")(compare)
+
+
+def compare(
+    base: Annotated[str, typer.Argument(help="The run to compare with: name or folder.")],
+    new: Annotated[str, typer.Argument(help="The run that is judged: name or folder.")],
+    results: Results = Path("results"),
+    allow: Allow = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Changes below this share are equivalent: 0.02.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
+) -> None:
+    """Compare two runs of the same work on the same machine: what got faster, what slower."""
+    from harness.comparison import comparison_document, load_comparison, print_comparison
+
+    found = load_comparison(base, new, results, allow=allow or [], margin=margin)
+    if format is Format.json:
+        print(json.dumps(comparison_document(found), indent=2, allow_nan=False))
+    else:
+        print_comparison(found)

@@ -83,7 +83,8 @@ def _figures(seen: Measurement) -> PhaseResult:
         **{key: ended[key] for key in COUNTS},
     )
     if left["left"]:
-        result.reason = f"{left['left']} processes were left behind and killed."
+        many = f"{left['left']} processes were" if left["left"] > 1 else "one process was"
+        result.reason = f"{many} left behind and killed."
     return result
 
 

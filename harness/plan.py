@@ -40,7 +40,7 @@ class Plan:
         """What all trials of this run have in common."""
         manifest = self.manifest
         return Bench(
-            folder=folder,
+            folder=folder.absolute(),  # engines run in folders of their own
             commands={engine.name: engine.command for engine in self.engines},
             workload=self.workload,
             dataset=self.dataset,

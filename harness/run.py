@@ -40,7 +40,7 @@ class Ended:
 def start(options: RunOptions) -> Ended:
     """A new run. Raises: BenchError before anything is written if it cannot be done."""
     folder = options.results / (options.name or "")
-    if options.name and folder.exists():
+    if options.name and _is_taken(folder):
         raise UsageError(
             f"{folder} exists; choose another --name, or go on with it: "
             f"--resume --name {options.name}."
@@ -49,7 +49,7 @@ def start(options: RunOptions) -> Ended:
         plan = new_plan(options)
         folder = options.results / plan.manifest.run
         with writing(folder):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             store.write_manifest(folder, plan.manifest)
             (folder / store.RECORDS).touch()
         return carry_out(plan, Run(folder, plan.manifest), options.max_time_s)
@@ -166,6 +166,13 @@ def _out_of_time(display: Display, begin: float, max_time_s: float | None) -> st
     if expected <= max_time_s:
         return ""
     return f"--max-time {max_time_s:g} s leaves no time for another block"
+
+
+def _is_taken(folder: Path) -> bool:
+    """Something lies there, other than what a kill before the first manifest leaves."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(not path.name.startswith(f".{store.MANIFEST}") for path in folder.iterdir())
 
 
 def _folder_to_resume(results: Path, name: str | None) -> Path:

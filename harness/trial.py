@@ -76,7 +76,8 @@ def run_trial(bench: Bench, planned: Planned) -> Trial:
 def record(planned: Planned, state: State) -> Trial:
     """A record of this moment for a trial of the schedule."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return Trial(**planned.model_dump(), state=state, at=now)
+    fields = {name: getattr(planned, name) for name in Planned.model_fields}
+    return Trial(**fields, state=state, at=now)
 
 
 def prepare_inputs(bench: Bench, planned: Planned) -> dict[str, str | None]:

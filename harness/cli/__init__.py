@@ -41,6 +41,8 @@ def build_app() -> typer.Typer:
     # A callback makes typer treat even a single registered command as a sub-command.
     app.callback()(lambda: None)
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
+        if module.name.startswith("_"):
+            continue
         importlib.import_module(f"{__name__}.{module.name}").register(app)
     return app
 

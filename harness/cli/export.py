@@ -1,0 +1,39 @@
+"""`bench export`: a run in another tool's format."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """The tools whose formats are written."""
+
+    pyperf = "pyperf"
+    hyperfine = "hyperfine"
+    bencher = "bencher"
+    github_action_benchmark = "github-action-benchmark"
+    mlflow = "mlflow"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `bench export`."""
+    app.command("export")(export)
+
+
+def export(
+    format: Annotated[Format, typer.Option(help="The tool that reads it.")],
+    run: Annotated[
+        str | None, typer.Argument(help="A run's name or folder; the newest by default.")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results"),
+) -> None:
+    """Print a run's valid trials as JSON that another tool reads."""
+    from harness.analysis import analyze
+    from harness.export import export as exported
+    from harness.runs import find_run
+
+    document = exported(analyze(find_run(run, results)), format.value)
+    print(json.dumps(document, indent=1, allow_nan=False))

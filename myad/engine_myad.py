@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 
 from harness.contract import Job, Report, run_engine
-from myad.engine_myad_eager import build, finish, mapped, optimizer_settings
-from myad.engine_myad_eager import test as test_eagerly
-from myad.engine_myad_eager import train as train_eagerly
 
 
 def train(job: Job, report: Report) -> None:
@@ -17,17 +14,18 @@ def train(job: Job, report: Report) -> None:
 
         import myad
         import myad.compile as compiler
+        from myad import engine_myad_eager as eager
     if not compiler.available():
-        train_eagerly(job, report)
+        eager.train(job, report)
         return
     settings = job.workload.training
     with report.phase("load"):
-        images, labels = mapped(job.data.images), np.load(job.data.labels)
+        images, labels = eager.mapped(job.data.images), np.load(job.data.labels)
         order = np.load(job.data.order, mmap_mode="r") if job.data.order else None
     with report.phase("build"):
-        model = build(job)
+        model = eager.build(job)
         model.parameters = myad.weights.read_weights(job.initial_weights)
-        optimizer = myad.optim.optimizer_from(settings.optimizer, **optimizer_settings(job))
+        optimizer = myad.optim.optimizer_from(settings.optimizer, **eager.optimizer_settings(job))
     with report.phase("compile"):
         training = compiler.compile_training(
             model, settings.loss, optimizer, images, labels,
@@ -43,7 +41,7 @@ def train(job: Job, report: Report) -> None:
     with report.phase("save"):
         model.parameters = training.parameters
         myad.save(model, job.weights)
-    finish(job, report, model, settings.batch_size)
+    eager.finish(job, report, model, settings.batch_size)
 
 
 def test(job: Job, report: Report) -> None:
@@ -53,14 +51,15 @@ def test(job: Job, report: Report) -> None:
 
         import myad
         import myad.compile as compiler
+        from myad import engine_myad_eager as eager
     if not compiler.available():
-        test_eagerly(job, report)
+        eager.test(job, report)
         return
     batch_size = job.workload.testing.batch_size
     with report.phase("load"):
-        images = mapped(job.data.images)
+        images = eager.mapped(job.data.images)
     with report.phase("build"):
-        model = build(job)
+        model = eager.build(job)
         myad.load(model, job.weights)
     with report.phase("compile"):
         predict = compiler.compile_predict(model, images, batch_size=batch_size)
@@ -68,7 +67,7 @@ def test(job: Job, report: Report) -> None:
         classes = predict(images).argmax(axis=1)
     with report.phase("save"):
         np.save(job.predictions, classes.astype(np.uint8))
-    finish(job, report, model, batch_size)
+    eager.finish(job, report, model, batch_size)
 
 
 if __name__ == "__main__":

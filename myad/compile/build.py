@@ -98,9 +98,7 @@ def build(
     return result
 
 
-def _buffers_of(
-    kernels: list[Kernel], inputs: list[Buffer], outputs: list[Buffer]
-) -> list[Buffer]:
+def _buffers_of(kernels: list[Kernel], inputs: list[Buffer], outputs: list[Buffer]) -> list[Buffer]:
     found = dict.fromkeys([*inputs, *outputs])
     for kernel in kernels:
         found.update(dict.fromkeys([*(load.buffer for load in kernel.reads), kernel.output]))
@@ -219,39 +217,8 @@ def _place(result: Plan) -> None:
         result.size = max(result.size, offset + count)
 
 
-def view(layout: Layout, memory: np.ndarray) -> list[tuple[tuple[slice, ...], np.ndarray]]:
-    """Writable windows on the elements of a buffer in its flat memory: (which, window) pairs."""
-    buffer = layout.buffer
-    width = BYTES[buffer.dtype]
-    strides = [step * width for step in layout.strides]
-    everything = (slice(None),) * len(buffer.shape)
-    if layout.inner is None or layout.phases == 1:
-        return [(everything, np.ndarray(buffer.shape, DTYPES[buffer.dtype], memory,
-                                        strides=tuple(strides)))]  # fmt: skip
-    windows = []
-    for phase in range(layout.phases):
-        which = list(everything)
-        which[layout.inner] = slice(phase, None, layout.phases)
-        shape = list(buffer.shape)
-        shape[layout.inner] = len(range(phase, buffer.shape[layout.inner], layout.phases))
-        windows.append((tuple(which), np.ndarray(
-            shape, DTYPES[buffer.dtype], memory, offset=phase * layout.row_step * width,
-            strides=tuple(strides),
-        )))  # fmt: skip
-    return windows
-
-
-def copy_in(layout: Layout, memory: np.ndarray, array: np.ndarray) -> None:
-    """Write `array` into the flat memory of its buffer."""
-    for which, window in view(layout, memory):
-        window[...] = array[which]
-
-
-def copy_out(layout: Layout, memory: np.ndarray) -> np.ndarray:
-    """The elements of a buffer as a new array."""
-    array = np.empty(layout.buffer.shape, DTYPES[layout.buffer.dtype])
-    for which, window in view(layout, memory):
-        array[which] = window
-    return array
-
-
+def view(layout: Layout, memory: np.ndarray) -> np.ndarray:
+    """A writable window on the elements of a buffer in its flat memory."""
+    width = BYTES[layout.buffer.dtype]
+    strides = tuple(step * width for step in layout.strides)
+    return np.ndarray(layout.buffer.shape, DTYPES[layout.buffer.dtype], memory, strides=strides)

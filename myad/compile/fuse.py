@@ -12,7 +12,15 @@ from math import prod
 import numpy as np
 
 from myad.compile.expr import (
-    Apply, Buffer, Const, Expr, Load, loads, rewrite, substitute, walk,
+    Apply,
+    Buffer,
+    Const,
+    Expr,
+    Load,
+    loads,
+    rewrite,
+    substitute,
+    walk,
 )  # fmt: skip
 from myad.compile.index import Affine, Axis, affine
 from myad.compile.kernel import Kernel, KernelBuilder, Source, sum_of
@@ -105,9 +113,9 @@ def _inlined(kernel: Kernel, readers: list[Kernel]) -> list[Kernel] | None:
     """Every reader with `kernel` written into it, or None if that cannot be or does not pay."""
     if kernel.combine != "store" or kernel.epilogue is not None or kernel.accumulate:
         return None
-    if not is_view(kernel):
-        if len(readers) > 1 or _times_read(kernel, readers[0]) > 2 * kernel.output.size:
-            return None
+    once = len(readers) == 1 and _times_read(kernel, readers[0]) <= 2 * kernel.output.size
+    if not once and not is_view(kernel):
+        return None
     fused = [inline(kernel, reader) for reader in readers]
     return None if any(f is None for f in fused) else [f for f in fused if f is not None]
 
@@ -133,7 +141,7 @@ def _times_read(kernel: Kernel, reader: Kernel) -> int:
 def inline(kernel: Kernel, reader: Kernel) -> Kernel | None:
     """`reader` with its loads of `kernel.output` replaced by what `kernel` computes."""
     places = [part.plain() for part in kernel.index]
-    simple = all(p is not None or not i.terms and i.const == 0
+    simple = all(p is not None or (not i.terms and i.const == 0)
                  for p, i in zip(places, kernel.index, strict=True))  # fmt: skip
     distinct = [p for p in places if p is not None]
     if simple and len(set(distinct)) == len(distinct) and kernel.output.fill is None:
@@ -182,7 +190,7 @@ def _resplit(kernel: Kernel, reader: Kernel) -> Kernel | None:
 
 
 def reading_axes(buffer: Buffer, reader: Kernel) -> dict[int, Axis] | None:
-    """By dimension, the axis along which `reader` reads `buffer`, if it always is one whole axis."""
+    """By dimension, the axis along which `reader` reads `buffer`, if always one whole axis."""
     found: dict[int, Axis] | None = None
     for load in reader.reads:
         if load.buffer is not buffer:

@@ -13,12 +13,12 @@ import numpy as np
 from myad.compile.index import Affine, Axis
 from myad.compile.loops import Loop, LoopCode, Statement, Storage, Store, Value, Zero
 
-DTYPES = {
+DTYPES: dict[str, Any] = {
     "f32": np.float32, "f64": np.float64, "i32": np.int32, "u32": np.uint32, "i64": np.int64,
     "u8": np.uint8, "bool": np.bool_,
 }  # fmt: skip
 
-_BINARY = {
+_OPS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power,
     "max": np.maximum, "min": np.minimum, "lt": np.less, "le": np.less_equal, "gt": np.greater,
     "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and": np.bitwise_and,
@@ -26,7 +26,7 @@ _BINARY = {
     "neg": np.negative, "abs": np.abs, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
     "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "not": np.logical_not, "select": np.where,
 }  # fmt: skip
-_ACROSS = {"add": np.sum, "max": np.max, "min": np.min}
+_ACROSS: dict[str, Any] = {"add": np.sum, "max": np.max, "min": np.min}
 
 
 def interpret(code: LoopCode, memory: Mapping[Storage, np.ndarray]) -> None:
@@ -94,14 +94,14 @@ class _Run:
         if value.op == "across":
             return dtype(_ACROSS[attrs["combine"]](args[0]))
         if value.op == "pack":
-            packed = np.zeros(value.lanes, dtype)
+            packed: np.ndarray = np.zeros(value.lanes, dtype)
             packed[: len(args)] = args
             return packed
         if value.op == "fma":
             return args[0] * args[1] + args[2]
         if value.op == "cast":
             return np.asarray(args[0]).astype(dtype)[()]
-        return _BINARY[value.op](*args)
+        return _OPS[value.op](*args)
 
     def load(self, value: Value, args: list[Any]) -> Any:
         attrs = value.attrs

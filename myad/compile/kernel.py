@@ -15,8 +15,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from myad.compile.expr import (
-    AxisValue, Buffer, Choose, Const, Expr, Load, Operand, Sum, apply, cast, loads, show,
-    substitute, walk,
+    AxisValue,
+    Buffer,
+    Choose,
+    Const,
+    Expr,
+    Load,
+    Operand,
+    Sum,
+    apply,
+    cast,
+    loads,
+    show,
+    substitute,
+    walk,
 )  # fmt: skip
 from myad.compile.index import Affine, Axis, Index, affine
 from myad.errors import CompileError
@@ -205,9 +217,7 @@ class KernelBuilder:
                 "eagerly."
             )
         axes = self.axes(*factors)
-        return self.define(
-            _merged(axes, self.shape), x[tuple(_merged(axes, x.shape))], domain=axes
-        )
+        return self.define(_merged(axes, self.shape), x[tuple(_merged(axes, x.shape))], domain=axes)
 
 
 def _injective(places: Sequence[Affine]) -> bool:

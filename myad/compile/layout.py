@@ -1,8 +1,7 @@
 """Where the elements of a buffer lie in memory.
 
-A layout is an order of the dimensions (the last is contiguous) and, for the contiguous one, a number
-of phases: with 2 phases the even elements of a row come first and the odd ones after them, so that
-a 2-wide pooling window reads whole vectors. Rows are padded to whole vectors.
+A layout is an order of the dimensions, the last of which is contiguous; its rows are padded to
+whole vectors.
 """
 
 from __future__ import annotations
@@ -33,17 +32,16 @@ class Machine:
 class Layout:
     """The address of every element of one buffer.
 
-    Fields: `order` dimensions from slowest to fastest; `phases` of the fastest; `size` elements
-    of storage, with slack behind the last for vectors that run over the end of a row;
-    `zero_pads` whether the padding of each row is known to hold zeros.
+    Fields: `order` dimensions from slowest to fastest; `size` elements of storage, with slack
+    behind the last for vectors that run over the end of a row; `row_size` elements of a row and
+    `row_step` with its padding; `zero_pads` whether the padding is known to hold zeros.
     """
 
-    def __init__(
-        self, buffer: Buffer, machine: Machine, order: tuple[int, ...], phases: int = 1
-    ) -> None:
+    def __init__(self, buffer: Buffer, machine: Machine, order: tuple[int, ...]) -> None:
         # A dimension of size 1 has no step of its own: the fastest is the last of the others.
         order = tuple(sorted(order, key=lambda dim: buffer.shape[dim] > 1))
-        self.buffer, self.order, self.phases = buffer, order, phases
+        self.buffer, self.order = buffer, order
+        self.row_size = self.row_step = 1
         self.zero_pads = buffer.kind in ("state", "input")
         self.strides = [0] * len(buffer.shape)
         step = 1
@@ -51,10 +49,10 @@ class Layout:
             self.strides[dim] = step
             extent = buffer.shape[dim]
             if place == 0 and buffer.kind != "stream":
-                self.row_size = -(-extent // phases)
+                self.row_size = extent
                 lanes = machine.lanes_for(self.row_size, buffer.dtype)
                 self.row_step = -(-self.row_size // lanes) * lanes
-                extent = self.row_step * phases
+                extent = self.row_step
             step *= extent
         slack = 2 * machine.lanes(buffer.dtype) if step > 1 else 0
         self.size = step if buffer.kind == "stream" else step + slack
@@ -66,28 +64,12 @@ class Layout:
         """The contiguous dimension; None for a scalar."""
         return self.order[-1] if self.order else None
 
-    def row_place(self, index: tuple[Affine, ...]) -> tuple[int, Affine]:
-        """Phase of an access and its place in the row; needs every counter's step in phase."""
-        place = index[self.inner] if self.inner is not None else affine(0)
-        if self.phases == 1:
-            return 0, place
-        assert all(c % self.phases == 0 for c in place.terms.values()), (self.buffer, place)
-        terms = {axis: c // self.phases for axis, c in place.terms.items()}
-        return place.const % self.phases, Affine(terms, place.const // self.phases)
-
     def address(self, index: tuple[Affine, ...]) -> Affine:
         """The address of an element, in elements from the start of the storage."""
         total = affine(0)
-        for dim, part in enumerate(index):
-            if dim != self.inner:
-                total = total + part * self.strides[dim]
-        if self.inner is None:
-            return total
-        if self.buffer.kind == "stream":
-            return total + index[self.inner]
-        phase, place = self.row_place(index)
-        return total + place + phase * self.row_step
+        for part, step in zip(index, self.strides, strict=True):
+            total = total + part * step
+        return total
 
     def __repr__(self) -> str:
-        phases = f" in {self.phases} phases" if self.phases > 1 else ""
-        return f"{self.buffer!r} order {self.order}{phases}"
+        return f"{self.buffer!r} order {self.order}"

@@ -141,9 +141,8 @@ class LoopBuilder:
             storage=storage, address=address, stride=stride, valid=valid,
         )  # fmt: skip
 
-    def index(self, address: Affine, axis: Axis | None, lanes: int, dtype: str) -> Value:
-        """The value of an affine index; `axis`, if given, counts along the lanes."""
-        step = address.coefficient(axis) if axis else 0
+    def index(self, address: Affine, step: int, lanes: int, dtype: str) -> Value:
+        """The value of an affine index, larger by `step` from lane to lane."""
         return self.value("index", (), dtype, lanes, address=address, step=step)
 
     def apply(self, op: str, *args: Value, dtype: str | None = None) -> Value:
@@ -295,9 +294,7 @@ class Printer:
     def _right(self, value: Value) -> str:
         attrs, args = value.attrs, ", ".join(self._name(a) for a in value.args)
         if value.op == "load":
-            place = self._place(
-                attrs["storage"], attrs["address"], attrs["stride"], attrs["valid"]
-            )
+            place = self._place(attrs["storage"], attrs["address"], attrs["stride"], attrs["valid"])
             return f"{place} of row {args}" if args else place
         if value.op == "index":
             return f"{affine(attrs['address'])!r}" + (" + lanes" if attrs["step"] else "")

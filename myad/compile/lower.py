@@ -6,7 +6,7 @@ over the reduced axes with everything the schedule unrolls inside; then epilogue
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -74,9 +74,8 @@ class _Lowering:
     def code(self) -> LoopCode:
         """The whole nest."""
         kernel, vector = self.kernel, self.schedule.vector
-        output = self.layouts[kernel.output].storage
         if kernel.accumulate:
-            self.build.zero(output)
+            self.build.zero(self.layouts[kernel.output].storage)
         pieces = self.pieces() if vector in kernel.parallel else [_Piece([(affine(0), 1)])]
         for piece in pieces:
             loops = [*self.schedule.loops, *([piece.loop] if piece.loop else [])]
@@ -125,7 +124,8 @@ class _Lowering:
             env = {a: self.env.get(a, affine(0)) + n for a, n in zip(axes, place, strict=True)}
             for first, valid in piece.chunks:
                 if self.schedule.vector in self.kernel.parallel:
-                    assert self.schedule.vector is not None and self.lane is not None
+                    assert self.schedule.vector is not None
+                    assert self.lane is not None
                     env = {**env, self.schedule.vector: first + self.lane}
                 points.append((env, valid))
         return points
@@ -197,7 +197,8 @@ class _Lowering:
             env = {a: affine(n) for a, n in zip(axes, place, strict=True)}
             for first, width in piece.chunks:
                 if inside:
-                    assert self.schedule.vector is not None and self.lane is not None
+                    assert self.schedule.vector is not None
+                    assert self.lane is not None
                     yield {**env, self.schedule.vector: first + self.lane}, width
                 else:
                     yield env, width
@@ -231,7 +232,7 @@ class _Lowering:
                 assert self.lane is not None
                 if layout.inner is None or not index[layout.inner].coefficient(self.lane):
                     continue
-                _, place = layout.row_place(index)
+                place = index[layout.inner]
                 fixed = not set(place.terms) - {self.lane}
                 if fixed and place.const + (width or 0) == layout.row_size:
                     return place.const + self.schedule.lanes <= layout.row_step
@@ -272,14 +273,10 @@ class _Lowering:
             return self.finished
         if isinstance(expr, AxisValue):
             index = expr.index.substitute(self.env)
-            along = self.lane is not None and index.coefficient(self.lane)
-            base = index - self.lane * index.coefficient(self.lane) if along else index
-            if not along:
-                return build.index(base, None, 1, expr.dtype)
-            return self.build.value(
-                "index", (), expr.dtype, self.schedule.lanes,
-                address=base, step=index.coefficient(self.lane),
-            )  # fmt: skip
+            step = index.coefficient(self.lane) if self.lane is not None else 0
+            if self.lane is None or not step:
+                return build.index(index, 0, 1, expr.dtype)
+            return build.index(index - self.lane * step, step, self.schedule.lanes, expr.dtype)
         if isinstance(expr, Choose):
             return self.choice(expr)
         assert isinstance(expr, Apply)
@@ -371,7 +368,7 @@ class _Lowering:
         """Whether the lanes from `valid` on fall into the padding of the row being written."""
         if layout.inner is None or not index[layout.inner].coefficient(self.lane or Axis("", 1)):
             return False
-        _, place = layout.row_place(index)
+        place = index[layout.inner]
         if set(place.terms) - {self.lane}:
             return False
         ends = place.const + valid == layout.row_size
@@ -381,6 +378,3 @@ class _Lowering:
 def rows_of(layouts: dict[Buffer, Layout]) -> Buffer:
     """The buffer of row numbers, which every program with streams has."""
     return next(buffer for buffer in layouts if buffer.name == "rows")
-
-
-Chooser = Callable[[Kernel, dict[Buffer, Layout]], Schedule]

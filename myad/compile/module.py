@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from myad.compile.build import Plan, copy_in, copy_out
+from myad.compile.build import Plan, view
 from myad.compile.expr import Buffer
 from myad.compile.interpret import DTYPES, interpret
 from myad.compile.layout import Layout
@@ -23,9 +23,7 @@ class Module:
     output whose values are added up over the steps, `collect` the output that is kept of each.
     """
 
-    def __init__(
-        self, plan: Plan, *, loss: int | None = None, collect: int | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, *, loss: int | None = None, collect: int | None = None) -> None:
         self.plan, self.collect = plan, collect
         self.ir = render(plan, loss, collect)
         self.native = NativeModule(self.ir)
@@ -45,12 +43,12 @@ class Module:
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
         """Set the value of an input."""
         layout = self.plan.layouts[buffer]
-        copy_in(layout, self.memory(layout), array)
+        view(layout, self.memory(layout))[...] = array
 
     def read(self, buffer: Buffer) -> np.ndarray:
         """A copy of the value of an output or state."""
         layout = self.plan.layouts[buffer]
-        return copy_out(layout, self.memory(layout))
+        return view(layout, self.memory(layout)).copy()
 
     def run(
         self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1,
@@ -89,9 +87,9 @@ def reset(plan: Plan, memory) -> None:
         if layout.storage not in plan.offsets:
             continue
         if buffer.fill:
-            copy_in(layout, memory(layout), np.full(buffer.shape, buffer.fill))
+            view(layout, memory(layout))[...] = buffer.fill
         if buffer in plan.constants:
-            copy_in(layout, memory(layout), plan.constants[buffer])
+            view(layout, memory(layout))[...] = plan.constants[buffer]
 
 
 def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> str:
@@ -102,7 +100,8 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     streams = [plan.layouts[b].storage for b in plan.streams]
     arguments = "".join(f", ptr %s{n}" for n in range(len(streams)))
     lines = [
-        f"define double @run(ptr %arena, ptr %rows, ptr %out{arguments}, i64 %steps, i64 %batch) #0 {{",
+        f"define double @run(ptr %arena, ptr %rows, ptr %out{arguments}, "
+        "i64 %steps, i64 %batch) #0 {",
         "entry:",
     ]
     names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
@@ -159,7 +158,7 @@ def run_interpreted(
     rows: np.ndarray | None = None,
 ) -> list[np.ndarray]:  # fmt: skip
     """One step of a plan in Python, kernel by kernel: the outputs."""
-    arrays = {
+    arrays: dict[Storage, np.ndarray] = {
         layout.storage: np.zeros(layout.size, DTYPES[buffer.dtype])
         for buffer, layout in plan.layouts.items()
         if not buffer.kind.startswith("stream")
@@ -167,7 +166,7 @@ def run_interpreted(
     reset(plan, lambda layout: arrays[layout.storage])
     for buffer, value in values.items():
         layout = plan.layouts[buffer]
-        copy_in(layout, arrays[layout.storage], value)
+        view(layout, arrays[layout.storage])[...] = value
     for buffer, stream in zip(plan.streams, streams, strict=True):
         arrays[plan.layouts[buffer].storage] = stream.reshape(len(stream), -1)
     for buffer, layout in plan.layouts.items():
@@ -176,4 +175,4 @@ def run_interpreted(
             arrays[layout.storage] = rows
     for code in plan.codes:
         interpret(code, arrays)
-    return [copy_out(plan.layouts[b], arrays[plan.layouts[b].storage]) for b in plan.outputs]
+    return [view(plan.layouts[b], arrays[plan.layouts[b].storage]).copy() for b in plan.outputs]

@@ -290,9 +290,7 @@ class _Function:
         kind = type_of(value.dtype, value.lanes)
         x, y = (self.names[arg] for arg in value.args)
         if value.dtype not in FLOATS:
-            function = self.module.intrinsic(
-                integer, kind, 2, suffix_of(value.dtype, value.lanes)
-            )
+            function = self.module.intrinsic(integer, kind, 2, suffix_of(value.dtype, value.lanes))
             return self.emit(f"call {kind} {function}({kind} {x}, {kind} {y})")
         constants = [_is_constant(arg) for arg in value.args]
         if any(constants):  # a constant is never NaN: one compare keeps the NaN of the other
@@ -436,4 +434,3 @@ def _conversion(old: str, new: str) -> str | None:
     if BYTES[old] == BYTES[new] and "bool" not in (old, new):
         return None
     return "trunc" if BYTES[new] < BYTES[old] else "zext"
-

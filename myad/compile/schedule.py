@@ -12,7 +12,7 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 
-from myad.compile.expr import Apply, Buffer, Expr, Load, walk
+from myad.compile.expr import Apply, Buffer, Expr, Load, loads, walk
 from myad.compile.index import Axis
 from myad.compile.kernel import Kernel
 from myad.compile.layout import Layout, Machine
@@ -124,13 +124,7 @@ def _access(
         return 1.0
     if buffer.kind == "stream" and index[0].coefficient(axis):
         return 3.0 * lanes
-    layout = layouts[buffer]
-    stride = sum(
-        part.coefficient(axis) * (layout.strides[dim] if dim != layout.inner else 1)
-        for dim, part in enumerate(index)
-    )
-    if layout.inner is not None and index[layout.inner].coefficient(axis):
-        stride = stride // layout.phases if stride % layout.phases == 0 else stride
+    stride = layouts[buffer].address(index).coefficient(axis)
     return {1: 1.0, 2: 3.0}.get(stride, 2.0 * lanes)
 
 
@@ -190,9 +184,7 @@ def _unrolled(reduced: list[Axis], each: int) -> list[Axis]:
     return chosen
 
 
-def _by_layout(
-    kernel: Kernel, axes: list[Axis], layouts: dict[Buffer, Layout]
-) -> list[Axis]:
+def _by_layout(kernel: Kernel, axes: list[Axis], layouts: dict[Buffer, Layout]) -> list[Axis]:
     """`axes`, the one with the longest step through the largest buffer first."""
     reads = [*kernel.reads, Load(kernel.output, kernel.index)]
 
@@ -215,7 +207,7 @@ def register_block(
     if kernel.combine == "store":
         return _small_block(parallel, vectors)
     limit = machine.registers * 3 // 4
-    reads = [load for load in dict.fromkeys(loads_of(kernel.body))]
+    reads = list(dict.fromkeys(loads(kernel.body)))
     best: tuple[tuple[float, int], dict[Axis, int], int] | None = None
     widths = [n for n in range(1, min(vectors, limit) + 1) if vectors % n == 0 or n == 1]
     options = [[n for n in range(1, min(a.size, limit) + 1) if a.size % n == 0] for a in parallel]
@@ -244,11 +236,6 @@ def _small_block(parallel: list[Axis], vectors: int) -> tuple[dict[Axis, int], i
         block[axis] = axis.size
         count *= axis.size
     return block, chunks
-
-
-def loads_of(expr: Expr) -> list[Load]:
-    """Every load of an expression."""
-    return [node for node in walk(expr) if isinstance(node, Load)]
 
 
 def _distinct(load: Load, block: dict[Axis, int], chunks: int, vector: Axis | None) -> float:

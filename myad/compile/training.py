@@ -175,9 +175,7 @@ class CompiledTraining:
         return unflatten(self._state, self._leaves(self._current))
 
 
-def _checked_rows(
-    order: np.ndarray | None, images: np.ndarray, labels: np.ndarray
-) -> np.ndarray:
+def _checked_rows(order: np.ndarray | None, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Row numbers as int32, each of them a row of both arrays."""
     count = len(images)
     if len(labels) != count:

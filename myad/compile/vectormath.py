@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
+from typing import Any
 
-_EXP = {
+_EXP: dict[str, dict[str, Any]] = {
     "f32": {
         "low": -104.0, "high": 89.0, "ln2_high": 0.693359375, "ln2_low": -2.12194440e-4,
         # e^r = 1 + r + r²·P(r), highest coefficient first

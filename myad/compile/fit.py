@@ -1,0 +1,88 @@
+"""What `fit(..., compiled=True)` runs: the epochs of `myad.train` in native code."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from myad.compile.function import CompiledPredict
+from myad.compile.native import host
+from myad.compile.training import CompiledTraining
+from myad.errors import CompileError
+from myad.train import check_finite, read_images, training_step
+
+
+def available() -> bool:
+    """Whether native code can be made here; if not, one line on standard error says why."""
+    try:
+        host()
+    except CompileError as reason:
+        print(f"{reason} Training eagerly.", file=sys.stderr)
+        return False
+    return True
+
+
+def compile_training(
+    model: Any, loss: Any, optimizer: Any, images: Any, labels: Any, *, batch_size: int = 32,
+    seed: int = 0, optimizer_state: Any = None,
+) -> CompiledTraining:  # fmt: skip
+    """The training step of `model` compiled for data like `images` and `labels`.
+
+    Args: as `fit`. The model's parameters are the starting values; they are not changed, the
+        trained ones are `.parameters` of the result.
+    Raises: CompileError naming an operation that cannot be compiled.
+    """
+    if optimizer_state is None:
+        optimizer_state = optimizer.init({n: model.parameters[n] for n in model.trainable})
+    key = np.array([seed % 2**32, 0], np.uint32)
+    step = training_step(model, loss, optimizer)
+    return CompiledTraining(
+        step, model.parameters, optimizer_state, images, labels, batch_size=batch_size, key=key
+    )
+
+
+def compile_predict(model: Any, images: Any, *, batch_size: int = 32) -> CompiledPredict:
+    """The output of `model`, as in testing, compiled for images like these."""
+
+    def apply(parameters: Any, batch: Any) -> Any:
+        return model.apply(parameters, read_images(batch, model.dtype))[0]
+
+    return CompiledPredict(apply, model.parameters, images, batch_size=batch_size)
+
+
+def compiled_epochs(
+    model: Any, loss: Any, optimizer: Any, images: np.ndarray, labels: np.ndarray,
+    orders: Sequence[np.ndarray | None], batch_size: int, seed: int, history: Any,
+    watchers: Sequence[Any],
+) -> Iterator[float]:  # fmt: skip
+    """Yield the mean loss of each epoch after training it natively; the model follows."""
+    labels = narrowed(labels)
+    training = compile_training(
+        model, loss, optimizer, images, labels, batch_size=batch_size, seed=seed,
+        optimizer_state=history.optimizer_state,
+    )  # fmt: skip
+    for epoch, order in enumerate(orders):
+        start = time.perf_counter()
+        mean = training.epoch(images, labels, order, done=_teller(watchers))
+        check_finite(mean, epoch + 1)
+        model.parameters = training.parameters
+        history.optimizer_state = training.optimizer_state
+        history.seconds.append(time.perf_counter() - start)
+        yield mean
+
+
+def narrowed(labels: np.ndarray) -> np.ndarray:
+    """Integer labels as native code reads them; their values were checked to be classes."""
+    return labels.astype(np.int32) if labels.dtype.kind in "iu" and labels.itemsize > 4 else labels
+
+
+def _teller(watchers: Sequence[Any]) -> Callable[[int], None]:
+    def done(examples: int) -> None:
+        for watcher in watchers:
+            watcher.step_done(examples)
+
+    return done

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from harness.errors import UsageError
+
 PRESETS = Path(__file__).parent / "workloads"
 MAX_TOML_BYTES = 1_000_000  # a workload is a page of text; anything larger is the wrong file
 
@@ -20,7 +22,7 @@ Padding = Literal["valid", "same"]
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
-class WorkloadError(ValueError):
+class WorkloadError(UsageError):
     """A workload that cannot be read, or whose settings do not fit together."""
 
 

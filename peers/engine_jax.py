@@ -16,10 +16,14 @@ def configure(job: Job) -> None:
     """Limit the threads. XLA reads these when it starts, so this comes before the import."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["NPROC"] = str(job.threads)  # the size of XLA's own thread pools
-    single = " --xla_cpu_multi_thread_eigen=false" if job.threads == 1 else ""
-    os.environ["XLA_FLAGS"] = (
-        f"{os.environ.get('XLA_FLAGS', '')}{single} intra_op_parallelism_threads={job.threads}"
-    ).strip()
+    flags = [
+        os.environ.get("XLA_FLAGS", ""),
+        f"--xla_cpu_parallel_codegen_split_count={job.threads}",
+        f"intra_op_parallelism_threads={job.threads}",
+    ]
+    if job.threads == 1:
+        flags.append("--xla_cpu_multi_thread_eigen=false")
+    os.environ["XLA_FLAGS"] = " ".join(flags).strip()
 
 
 def train_with(rules: str, job: Job, report: Report) -> None:

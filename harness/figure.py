@@ -79,11 +79,16 @@ def save(plot: Plot, analysis: Analysis, folder: Path) -> bool:
         figure = plot.draw(analysis)
         if figure is None:
             return False
-        figure.patch.set_gid("background")
-        figure.savefig(folder / f"{plot.name}.svg", metadata={"Date": None, "Creator": None})
-        figure.savefig(folder / f"{plot.name}.png", metadata={"Software": None})
-        plt.close(figure)
+        write(figure, folder, plot.name)
     return True
+
+
+def write(figure: Figure, folder: Path, name: str) -> None:
+    """Save a figure as `<name>.svg` and `<name>.png`, and close it. Call it inside `style`."""
+    figure.patch.set_gid("background")
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    plt.close(figure)
 
 
 def new(rows: float, *, panels: int = 1) -> tuple[Figure, list[Axes]]:
@@ -100,13 +105,22 @@ def new(rows: float, *, panels: int = 1) -> tuple[Figure, list[Axes]]:
 
 def colours(analysis: Analysis) -> dict[str, tuple[float, float, float]]:
     """One colour per engine, in the run's order; they repeat after ten."""
-    palette = sns.color_palette("colorblind", 10)
-    return {name: palette[i % 10] for i, name in enumerate(analysis.engines)}
+    return {name: colour(i) for i, name in enumerate(analysis.engines)}
+
+
+def colour(index: int) -> tuple[float, float, float]:
+    """The colour of the engine at that place."""
+    return sns.color_palette("colorblind", 10)[index % 10]
 
 
 def markers(analysis: Analysis) -> dict[str, str]:
     """One marker per engine."""
-    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(analysis.engines)}
+    return {name: marker(i) for i, name in enumerate(analysis.engines)}
+
+
+def marker(index: int) -> str:
+    """The marker of the engine at that place."""
+    return MARKERS[index % len(MARKERS)]
 
 
 def short(name: str) -> str:

@@ -59,7 +59,7 @@ def write_report(analysis: Analysis) -> Path:
     drawn = [p for p in [*comparison_plots(), *course_plots()] if save(p, analysis, folder)]
     shown = context(analysis, drawn)
     (folder / "report.md").write_text(render("report.md.j2", shown), encoding="utf-8")
-    shown["svgs"] = [inline(folder / f"{plot.name}.svg", plot) for plot in drawn]
+    shown["svgs"] = [inline(folder / f"{p.name}.svg", p.name, p.alt) for p in drawn]
     (folder / "index.html").write_text(render("index.html.j2", shown), encoding="utf-8")
     return folder
 
@@ -288,18 +288,18 @@ def _engine_rows(analysis: Analysis) -> list[dict[str, str]]:
     return rows
 
 
-def inline(path: Path, plot: Plot) -> Markup:
+def inline(path: Path, name: str, alt: str) -> Markup:
     """An SVG file as an element of the page: no addresses, ids of its own, text in page colour."""
     text = path.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
     text = text.replace("xlink:href", "href")
-    text = re.sub(r'\bid="', f'id="{plot.name}-', text)
-    text = re.sub(r'href="#', f'href="#{plot.name}-', text)
-    text = re.sub(r"url\(#", f"url(#{plot.name}-", text)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'href="#', f'href="#{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = text.replace(INK, "currentColor")
-    label = escape(plot.alt)
+    label = escape(alt)
     opening = re.sub(r'(width|height)="[^"]*pt"', "", text[: text.index(">")])
     head = f'{opening} role="img" aria-label="{label}"'
     return Markup(head + text[text.index(">") :])

@@ -1,0 +1,72 @@
+"""`bench sweep`: one run per value of a setting."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `bench sweep`."""
+    app.command("sweep")(sweep)
+
+
+def sweep(
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=V,V,...", help="Values: training.batch_size=1,8,32."),
+    ],
+    preset: Annotated[str, typer.Option(help="A preset or a path to a TOML file.")] = "paper",
+    engines: Annotated[
+        str | None,
+        typer.Option(help="Names with commas, or 'all' (default: myad,tensorflow)."),
+    ] = None,
+    command: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME='PROGRAM ARGS'", help="An engine given as a command."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Measured blocks per point.")] = 10,
+    warmup: Annotated[int, typer.Option(min=0, help="Warm-up blocks per point.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first block of every point.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads per engine.")] = 1,
+    name: Annotated[str | None, typer.Option(help="Name of the sweep, its folder.")] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results"),
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Do not prove first that all do the same work.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait while another command is measuring.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted sweep.")
+    ] = False,
+) -> int:
+    """Measure one run per value, or per combination of values, and draw the curves."""
+    from harness.options import RunOptions
+    from harness.sweep import carry_out, parse_axes
+
+    options = RunOptions(
+        preset=preset,
+        engines=engines,
+        commands=tuple(command or ()),
+        repeats=repeats,
+        warmups=warmup,
+        seed=seed,
+        threads=threads,
+        name=name,
+        results=results,
+        verify=not no_verify,
+        wait=wait,
+    )
+    folder, code = carry_out(
+        options,
+        parse_axes(settings),
+        resume=resume,
+        announce=lambda text: print(f"bench: {text}", file=sys.stderr),
+    )
+    from harness.sweep_page import read_sweep, write_sweep_report
+
+    written = write_sweep_report(read_sweep(folder))
+    print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)
+    return code

@@ -59,7 +59,7 @@ def read_run(folder: Path) -> Run:
     """
     run = Run(folder=folder, manifest=read_manifest(folder))
     path = folder / RECORDS
-    content = path.read_bytes() if path.exists() else b""
+    content = _content(path)
     lines, run.torn = _complete_lines(content)
     order = {planned.id: place for place, planned in enumerate(run.manifest.schedule)}
     latest: dict[str, Trial] = {}
@@ -116,9 +116,7 @@ def append(folder: Path, trial: Trial) -> None:
 def heal(folder: Path) -> bool:
     """Cut a torn last line off the record file, or complete its newline. True if one was torn."""
     path = folder / RECORDS
-    if not path.exists():
-        return False
-    content = path.read_bytes()
+    content = _content(path)
     if not content or content.endswith(b"\n"):
         return False
     _, torn = _complete_lines(content)
@@ -139,6 +137,14 @@ def parse_trial(line: bytes) -> Trial:
     except ValidationError as error:
         _check_schema(line)
         raise ValueError(_first_line(error)) from error
+
+
+def _content(path: Path) -> bytes:
+    if not path.exists():
+        return b""
+    if not path.is_file():  # a device would be read for ever
+        raise RecordError(f"{path}: not a regular file.")
+    return path.read_bytes()
 
 
 def _complete_lines(content: bytes) -> tuple[list[bytes], bool]:

@@ -145,7 +145,11 @@ def backpropagate(
     heap: list[tuple[int, Tensor]] = []
     found = []
     for z, seed in seeds:
-        _add_gradient(gradients, heap, z, seed)
+        if id(z) in gradients:
+            gradients[id(z)] = gradients[id(z)] + seed
+        else:
+            gradients[id(z)] = seed
+            heappush(heap, (-z.order, z))
     before, thread_state.active = thread_state.active, record
     try:
         while heap:
@@ -161,22 +165,21 @@ def backpropagate(
                 values = [x.value if type(x) is Tensor else x for x in z.inputs]
                 shares = op.vjp(dz, z.value, *values, **z.static)
             for x, dx in zip(z.inputs, shares, strict=True):
-                if dx is not None and type(x) is Tensor and x.tracked & bit:
-                    _add_gradient(gradients, heap, x, dx() if callable(dx) else dx)
+                if dx is None or type(x) is not Tensor or not x.tracked & bit:
+                    continue
+                if callable(dx):
+                    dx = dx()
+                key = id(x)
+                if key in gradients:
+                    gradients[key] = gradients[key] + dx
+                else:
+                    gradients[key] = dx
+                    heappush(heap, (-x.order, x))
             if not keep:
                 z.op, z.inputs = _freed, ()
     finally:
         thread_state.active = before
     return found if stop is None else [pair for pair in found if id(pair[0]) in stop]
-
-
-def _add_gradient(gradients: dict[int, Any], heap: list, x: Tensor, dx: Any) -> None:
-    key = id(x)
-    if key in gradients:
-        gradients[key] = gradients[key] + dx
-    else:
-        gradients[key] = dx
-        heappush(heap, (-x.order, x))
 
 
 def seed_for(z: Tensor, seed: Any, name: str) -> Any:

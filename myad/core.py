@@ -100,47 +100,41 @@ class Primitive:
         return rule
 
     def __call__(self, *inputs: Any, **static: Any) -> Any:
+        # The hot path of eager training: flat and without calls that can be avoided.
         if len(static) != self._n_static:
             static = self._complete(static)
         tracked = 0
         boxed = False
+        plain = True
+        values = []
         for x in inputs:
             if type(x) is Tensor:
                 boxed = True
                 tracked |= x.tracked
+                x = x.value
+            if type(x) is not ndarray:
+                plain = False
+            values.append(x)
         if not boxed:
             return self.value(*inputs, **static)
+        if plain:
+            result = self._evaluate(values, static)
+        else:
+            inputs, values = _with_constants(inputs)
+            abstract = any(isinstance(value, AbstractValue) for value in values)
+            result = (self._record if abstract else self._evaluate)(values, static)
+        z = Tensor(result)
         if tracked:
             tracked &= thread_state.active
-        return self._apply(inputs, static, tracked)
-
-    def _apply(self, inputs: tuple[Any, ...], static: dict[str, Any], tracked: int) -> Tensor:
-        values = []
-        for x in inputs:
-            if type(x) is Tensor:
-                values.append(x.value)
-            elif type(x) is ndarray:
-                values.append(x)
-            else:
-                constant = as_constant(x, inputs)
-                inputs = tuple([constant if y is x else y for y in inputs])
-                values.append(constant)
-        for value in values:
-            if type(value) is not ndarray:
-                result: Any = self._record(values, static)
-                break
-        else:
-            result = self._evaluate(values, static)
-        z = Tensor(result)
-        if tracked and result.dtype.kind == "f":  # nothing else has derivatives
-            z.tracked = tracked
-            z.order = next_order()
-            z.op = self
-            z.inputs = inputs
-            z.static = static
+            if tracked and result.dtype.kind == "f":  # nothing else has derivatives
+                z.tracked = tracked
+                z.order = next_order()
+                z.op = self
+                z.inputs = inputs
+                z.static = static
         return z
 
-    def _evaluate(self, values: list[ndarray], static: dict[str, Any]) -> ndarray:
+    def _evaluate(self, values: list[Any], static: dict[str, Any]) -> Any:
         try:
             result = self.value(*values, **static)
         except MyadError:
@@ -336,6 +330,14 @@ class no_grad:
 
     def __exit__(self, *exception: object) -> None:
         thread_state.active = self._before
+
+
+def _with_constants(inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    """`inputs` with numbers and lists turned into arrays, and the values of all."""
+    ready = tuple(
+        [x if type(x) is Tensor or type(x) is ndarray else as_constant(x, inputs) for x in inputs]
+    )
+    return ready, [x.value if type(x) is Tensor else x for x in ready]
 
 
 def as_constant(x: Any, others: Iterable[Any]) -> ndarray:

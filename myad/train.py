@@ -68,18 +68,16 @@ def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> 
     """
     wanted, activate = absorbed(model, loss_from(loss))
 
-    def objective(trainable: Any, parameters: Any, images: Any, labels: Any, key: Any) -> Any:
-        x = read_images(images, model.dtype)
-        outputs, updates = model.apply(
-            {**parameters, **trainable}, x, training=True, key=key, activate_last=activate
-        )
-        return wanted(labels, outputs), updates
-
-    differentiate = value_and_grad(objective, has_aux=True)
-
     def step(parameters: Any, optimizer_state: Any, images: Any, labels: Any, key: Any = None):
+        def objective(trainable: Any) -> Any:
+            x = read_images(images, model.dtype)
+            outputs, updates = model.apply(
+                {**parameters, **trainable}, x, training=True, key=key, activate_last=activate
+            )
+            return wanted(labels, outputs), updates
+
         trainable = {name: parameters[name] for name in model.trainable}
-        (value, updates), gradients = differentiate(trainable, parameters, images, labels, key)
+        (value, updates), gradients = value_and_grad(objective, has_aux=True)(trainable)
         changed, state = optimizer.update(gradients, optimizer_state, trainable)
         return value, {**parameters, **changed, **updates}, state
 

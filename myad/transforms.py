@@ -47,7 +47,10 @@ def value_and_grad(
 
     def transformed(*args: Any, **options: Any) -> Any:
         boxed = _any_tensor(args)
-        with _own_bit() as bit:
+        bit = take_bit()
+        before = thread_state.active
+        thread_state.active |= bit
+        try:
             args = _with_aliases(args, chosen, bit)
             output = function(*args, **options)
             value, aux = output if has_aux else (output, None)
@@ -55,6 +58,9 @@ def value_and_grad(
             gradients = _gradients(value, None, targets, bit, boxed, "grad")
             value = _returned(value, bit, boxed)
             aux = map_leaves(lambda leaf: _returned(leaf, bit, boxed), aux)
+        finally:
+            thread_state.active = before
+            free_bit(bit)
         result = gradients[0] if isinstance(argnums, int) else tuple(gradients)
         return ((value, aux), result) if has_aux else (value, result)
 
@@ -191,7 +197,7 @@ def _gradients(
         pairs = [(output, seed)] if output.tracked & bit else []
         reached = backpropagate(
             pairs,
-            list(leaves(list(targets))),
+            leaves(list(targets)),
             bit,
             record=record,
             keep=bool(record) or name == "vjp",

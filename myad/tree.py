@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 
-def leaves(tree: Any) -> Iterator[Any]:
+def leaves(tree: Any) -> list[Any]:
     """The leaves of `tree`, in order; None is no leaf."""
-    if isinstance(tree, dict):
-        for node in tree.values():
-            yield from leaves(node)
-    elif isinstance(tree, tuple | list):
-        for node in tree:
-            yield from leaves(node)
-    elif tree is not None:
-        yield tree
+    found: list[Any] = []
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting.extend(reversed(node.values()))
+        elif isinstance(node, tuple | list):
+            waiting.extend(reversed(node))
+        elif node is not None:
+            found.append(node)
+    return found
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:

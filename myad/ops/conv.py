@@ -6,6 +6,7 @@ before the correlation. Gradients: Dumoulin & Visin 2016, arXiv:1603.07285, chap
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from myad.core import Spec, composed, primitive
 from myad.errors import OptionError, ShapeError
 from myad.ops.index import pad, strided_embed, strided_slice, transpose
 from myad.ops.specs import check_float, check_ndim, same_dtype
+from myad.ops.windows import columns, narrow, views, wide_columns, widen
 
 
 @primitive
@@ -26,9 +28,18 @@ def correlate2d(images, kernel, *, strides=(1, 1), dilation=(1, 1)):
         strides, dilation: pairs of integers >= 1.
     Returns: (N, (H − (KH−1)·d₀ − 1) // s₀ + 1, likewise W', F).
     """
-    spec = correlate2d.shape_rule(images, kernel, strides=strides, dilation=dilation)
-    columns = _columns(images, kernel.shape[:2], spec.shape[1:3], strides, dilation)
-    return np.matmul(columns, kernel.reshape(-1, kernel.shape[3])).reshape(spec.shape)
+    n, h, w, c = images.shape
+    kh, kw, _, f = kernel.shape
+    rest = h - (kh - 1) * dilation[0] - 1, w - (kw - 1) * dilation[1] - 1
+    if rest[0] < 0 or rest[1] < 0 or c != kernel.shape[2]:
+        correlate2d.shape_rule(images, kernel, strides=strides, dilation=dilation)
+    out = rest[0] // strides[0] + 1, rest[1] // strides[1] + 1
+    matrix = kernel.reshape(-1, f)
+    if c == 1 and strides == (1, 1):
+        wide = np.dot(wide_columns(images, (kh, kw), dilation).T, matrix)
+        return narrow(wide, n, out, (h, w))
+    rows = columns(images, (kh, kw), out, strides, dilation)
+    return np.dot(rows, matrix).reshape(n, *out, f)
 
 
 @correlate2d.shape
@@ -82,11 +93,30 @@ def correlate2d_input_gradient(dz, kernel, *, size, strides=(1, 1), dilation=(1,
     """
     n, oh, ow, f = dz.shape
     kh, kw, c, _ = kernel.shape
-    parts = np.matmul(dz.reshape(-1, f), kernel.reshape(-1, f).T).reshape(n, oh, ow, kh, kw, c)
+    if strides == (1, 1):
+        return _wide_input_gradient(dz, kernel, size, dilation)
+    parts = np.dot(dz.reshape(-1, f), kernel.reshape(-1, f).T).reshape(n, oh, ow, kh, kw, c)
     dx = np.zeros((n, *size, c), dz.dtype)
-    for u, v, window in _windows(dx, (kh, kw), (oh, ow), strides, dilation):
+    for u, v, window in views(dx, (kh, kw), (oh, ow), strides, dilation):
         window += parts[:, :, :, u, v]
     return dx
+
+
+def _wide_input_gradient(dz, kernel, size, dilation):
+    # One row per channel: each kernel element adds a whole row, shifted by its offset. Measured on
+    # LeNet's second layer: 0.5 ms, where adding to (N, H, W, C) takes 1.2 ms.
+    n, (h, w) = dz.shape[0], size
+    kh, kw, c, f = kernel.shape
+    down, right = dilation[0] * w, dilation[1]
+    length = n * h * w - (kh - 1) * down - (kw - 1) * right
+    wide = widen(dz, size, length).T
+    dx = np.zeros((c, n * h * w), dz.dtype)
+    for u in range(kh):
+        parts = np.dot(kernel[u].reshape(-1, f), wide).reshape(kw, c, length)
+        for v in range(kw):
+            target = dx[:, u * down + v * right :][:, :length]
+            np.add(target, parts[v], out=target)
+    return np.ascontiguousarray(dx.T).reshape(n, h, w, c)
 
 
 @correlate2d_input_gradient.shape
@@ -134,9 +164,14 @@ def correlate2d_kernel_gradient(images, dz, *, size, strides=(1, 1), dilation=(1
     """Adjoint of `correlate2d` in its kernel, which was size = (KH, KW):
     dk[u,v,c,f] = Σ_{n,i,j} images[n, i·s₀ + u·d₀, j·s₁ + v·d₁, c] · dz[n,i,j,f].
     """
-    f = dz.shape[3]
-    columns = _columns(images, size, dz.shape[1:3], strides, dilation)
-    return np.matmul(columns.T, dz.reshape(-1, f)).reshape(*size, images.shape[3], f)
+    c, f = images.shape[3], dz.shape[3]
+    if c == 1 and strides == (1, 1):
+        rows = wide_columns(images, size, dilation)
+        dk = np.dot(rows, widen(dz, images.shape[1:3], rows.shape[1]))
+    else:
+        rows = columns(images, size, dz.shape[1:3], strides, dilation)
+        dk = np.dot(rows.T, dz.reshape(-1, f))
+    return dk.reshape(*size, c, f)
 
 
 @correlate2d_kernel_gradient.shape
@@ -168,30 +203,6 @@ def _check_adjoint(dz: Any, expected: Spec) -> None:
         raise ShapeError(f"conv2d: upstream gradient {tuple(dz.shape)}, output {expected.shape}.")
 
 
-def _columns(images, size, out, strides, dilation):
-    """Every window as a row: (N·H'·W', KH·KW·C)."""
-    images = np.ascontiguousarray(images)
-    n, _, _, c = images.shape
-    sn, sh, sw, sc = images.strides
-    windows: np.ndarray = np.ndarray(
-        (n, *out, *size, c),
-        images.dtype,
-        images,
-        strides=(sn, sh * strides[0], sw * strides[1], sh * dilation[0], sw * dilation[1], sc),
-    )
-    return windows.reshape(n * out[0] * out[1], -1)
-
-
-def _windows(images, size, out, strides, dilation):
-    """For each kernel position (u, v), the view of `images` that it meets: (N, H', W', C)."""
-    for u in range(size[0]):
-        for v in range(size[1]):
-            top, left = u * dilation[0], v * dilation[1]
-            rows = slice(top, top + (out[0] - 1) * strides[0] + 1, strides[0])
-            columns = slice(left, left + (out[1] - 1) * strides[1] + 1, strides[1])
-            yield u, v, images[:, rows, columns]
-
-
 def conv2d(
     images: Any, kernel: Any, *, strides: Any = 1, padding: str = "valid", dilation: Any = 1
 ) -> Any:
@@ -216,7 +227,12 @@ def conv2d(
 
 
 def pair(name: str, value: Any) -> tuple[int, int]:
-    """A number or a pair of numbers >= 1 as a pair."""
+    """A number or a pair of numbers >= 1 as a pair. Raises OptionError."""
+    return _pair(name, tuple(value) if isinstance(value, list) else value)
+
+
+@lru_cache
+def _pair(name: str, value: Any) -> tuple[int, int]:
     values = (value, value) if isinstance(value, int | np.integer) else tuple(value)
     if len(values) != 2 or any(not isinstance(v, int | np.integer) or v < 1 for v in values):
         raise OptionError(f"{name}: must be an integer >= 1 or a pair of them, not {value!r}.")

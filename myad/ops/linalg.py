@@ -17,7 +17,8 @@ from myad.ops.specs import broadcast_shape, same_dtype
 @primitive
 def matmul(x, y):
     """Product of matrices (…, M, D) × (…, D, K) → (…, M, K); leading axes are broadcast."""
-    return np.matmul(x, y)
+    # np.dot does the same for two axes, in half the time where the matrices are small
+    return np.dot(x, y) if x.ndim == y.ndim == 2 else np.matmul(x, y)
 
 
 @matmul.shape

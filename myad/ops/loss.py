@@ -46,10 +46,7 @@ def _(logits, labels):
 
 @sparse_softmax_cross_entropy.gradient
 def _(dz, z, logits, labels):
-    # ∂z_n/∂x_nk = softmax(x_n)_k − [k = label_n]
-    n, classes = logits.shape
-    expected = one_hot(labels, classes=classes, dtype=logits.dtype)
-    return reshape(dz, shape=(n, 1)) * (softmax(logits, axis=(1,)) - expected), None
+    return sparse_softmax_cross_entropy_gradient(dz, logits, labels), None
 
 
 @sparse_softmax_cross_entropy.kernel
@@ -60,6 +57,45 @@ def _(logits, labels):
     expected = one_hot(labels, classes=logits.shape[1], dtype=logits.dtype)
     chosen = reduce_sum(expected * shifted, axis=(1,), keepdims=False)
     return reshape(log(total), shape=labels.shape) - chosen
+
+
+@primitive
+def sparse_softmax_cross_entropy_gradient(dz, logits, labels):
+    """∂z_n/∂x_nk = softmax(x_n)_k − [k = label_n], times dz_n: (N, K).
+
+    One primitive, as its composition takes twice as many NumPy calls.
+    """
+    e = np.exp(logits - np.maximum.reduce(logits, axis=1, keepdims=True))
+    e /= np.add.reduce(e, axis=1, keepdims=True)
+    e -= labels[:, None] == np.arange(e.shape[1])
+    e *= dz[:, None]
+    return e
+
+
+@sparse_softmax_cross_entropy_gradient.shape
+def _(dz, logits, labels):
+    return Spec(tuple(logits.shape), logits.dtype)
+
+
+@sparse_softmax_cross_entropy_gradient.gradient
+def _(d, z, dz, logits, labels):
+    n, classes = logits.shape
+    p = softmax(logits, axis=(1,))
+    t = d * reshape(dz, shape=(n, 1))
+    expected = one_hot(labels, classes=classes, dtype=logits.dtype)
+    return (
+        lambda: reduce_sum(d * (p - expected), axis=(1,), keepdims=False),
+        lambda: p * (t - reduce_sum(t * p, axis=(1,), keepdims=True)),
+        None,
+    )
+
+
+@sparse_softmax_cross_entropy_gradient.kernel
+@composed
+def _(dz, logits, labels):
+    n, classes = logits.shape
+    expected = one_hot(labels, classes=classes, dtype=logits.dtype)
+    return reshape(dz, shape=(n, 1)) * (softmax(logits, axis=(1,)) - expected)
 
 
 def _out_of_range(logits, labels):

@@ -12,8 +12,9 @@ import numpy as np
 
 from myad.core import Spec, primitive
 from myad.errors import ShapeError
-from myad.ops.conv import _windows, pad_windows, pair
+from myad.ops.conv import pad_windows, pair
 from myad.ops.specs import check_float, check_ndim
+from myad.ops.windows import join_tiles, split_tiles, views
 
 
 @primitive
@@ -22,22 +23,36 @@ def max_pool2d(x, *, pool_size, strides):
 
     Of equal maxima, the first in row-major order gets the gradient (as TensorFlow and PyTorch).
     """
-    spec = max_pool2d.shape_rule(x, pool_size=pool_size, strides=strides)
-    views = [w for _, _, w in _windows(x, pool_size, spec.shape[1:3], strides, (1, 1))]
-    if len(views) == 1:
-        return views[0].copy()
-    z = np.maximum(views[0], views[1])
-    for view in views[2:]:
-        np.maximum(z, view, out=z)
+    (kh, kw), (sh, sw) = pool_size, strides
+    oh, ow = _outputs(x, pool_size, strides)
+    # first down, then across: kh + kw passes instead of kh·kw, the first ones over whole rows
+    rows = [x[:, u : u + (oh - 1) * sh + 1 : sh] for u in range(kh)]
+    tall = _largest(rows)
+    return _largest([tall[:, :, v : v + (ow - 1) * sw + 1 : sw] for v in range(kw)])
+
+
+def _largest(parts):
+    if len(parts) == 1:
+        return parts[0].copy()
+    z = np.maximum(parts[0], parts[1])
+    for part in parts[2:]:
+        np.maximum(z, part, out=z)
     return z
+
+
+def _outputs(x, pool_size, strides):
+    h, w = x.shape[1:3]
+    if len(x.shape) != 4 or h < pool_size[0] or w < pool_size[1]:
+        _pool_spec(x, pool_size=pool_size, strides=strides)
+    return (h - pool_size[0]) // strides[0] + 1, (w - pool_size[1]) // strides[1] + 1
 
 
 @primitive
 def sum_pool2d(x, *, pool_size, strides):
     """Sum over each window, without padding: (N, H, W, C) → (N, H', W', C)."""
-    spec = sum_pool2d.shape_rule(x, pool_size=pool_size, strides=strides)
-    z = np.zeros(spec.shape, x.dtype)
-    for _, _, window in _windows(x, pool_size, spec.shape[1:3], strides, (1, 1)):
+    out = _outputs(x, pool_size, strides)
+    z = np.zeros((x.shape[0], *out, x.shape[3]), x.dtype)
+    for _, _, window in views(x, pool_size, out, strides):
         z += window
     return z
 
@@ -74,15 +89,22 @@ def _(k, x, *, pool_size, strides):
 @primitive
 def max_pool2d_gradient(dz, z, x, *, pool_size, strides):
     """Adjoint of `max_pool2d`: each dz is added where the first maximum of its window was."""
-    dx = np.zeros(x.shape, dz.dtype)
     out = dz.shape[1:3]
-    rest = dz.copy()
-    pixels = _windows(x, pool_size, out, strides, (1, 1))
-    targets = _windows(dx, pool_size, out, strides, (1, 1))
-    for (_, _, pixel), (_, _, target) in zip(pixels, targets, strict=True):
+    rest = dz.flatten()  # what the first maximum got, later ones do not get
+    if pool_size == strides:
+        pixels, top = split_tiles(x, pool_size, out), z.reshape(-1)
+        tiles = np.empty(pixels.shape, dz.dtype)
+        for pixel, tile in zip(pixels, tiles, strict=True):
+            np.multiply(rest, pixel == top, out=tile)
+            np.subtract(rest, tile, out=rest)
+        return join_tiles(tiles, pool_size, out, x.shape)
+    dx = np.zeros(x.shape, dz.dtype)
+    rest = rest.reshape(dz.shape)
+    sources, targets = views(x, pool_size, out, strides), views(dx, pool_size, out, strides)
+    for (_, _, pixel), (_, _, target) in zip(sources, targets, strict=True):
         share = rest * (pixel == z)
         target += share
-        rest -= share  # what the first maximum got, later ones do not get
+        rest -= share
     return dx
 
 
@@ -110,8 +132,8 @@ def max_pool2d_pick(t, z, x, *, pool_size, strides):
     """Of `t`, shaped like x, the element at the first maximum of each window of x."""
     picked = np.zeros(z.shape, t.dtype)
     free = np.ones(z.shape, bool)
-    pixels = _windows(x, pool_size, z.shape[1:3], strides, (1, 1))
-    sources = _windows(t, pool_size, z.shape[1:3], strides, (1, 1))
+    pixels = views(x, pool_size, z.shape[1:3], strides)
+    sources = views(t, pool_size, z.shape[1:3], strides)
     for (_, _, pixel), (_, _, source) in zip(pixels, sources, strict=True):
         first = free & (pixel == z)
         np.copyto(picked, source, where=first)
@@ -170,7 +192,7 @@ def sum_pool2d_gradient(dz, *, size, pool_size, strides):
     """Adjoint of `sum_pool2d` of images of size = (H, W): every pixel of a window gets its dz."""
     n, oh, ow, c = dz.shape
     dx = np.zeros((n, *size, c), dz.dtype)
-    for _, _, window in _windows(dx, pool_size, (oh, ow), strides, (1, 1)):
+    for _, _, window in views(dx, pool_size, (oh, ow), strides):
         window += dz
     return dx
 

@@ -41,7 +41,9 @@ def _(k, x, *, shape):
 @primitive
 def broadcast_to(x, *, shape):
     """`x` repeated along new leading axes and axes of length 1 until it has `shape`."""
-    return np.broadcast_to(x, shape)
+    z = np.empty(shape, x.dtype)  # np.broadcast_to takes ten times as long for small arrays
+    z[...] = x
+    return z
 
 
 @broadcast_to.shape
@@ -68,6 +70,12 @@ def _(k, x, *, shape):
 @primitive
 def reduce_sum(x, *, axis, keepdims=False):
     """Sum over the axes `axis` (a sorted tuple of numbers from 0)."""
+    lead = len(axis)
+    if 1 < lead == x.ndim - 1 and axis[-1] == lead - 1 and x.dtype.kind == "f":
+        # a product with ones, which BLAS does 13 times faster than NumPy sums short rows
+        rows = x.reshape(-1, x.shape[-1])
+        z = np.dot(np.ones(len(rows), x.dtype), rows)
+        return z.reshape((1,) * lead + z.shape) if keepdims else z
     return np.add.reduce(x, axis=axis, keepdims=keepdims)
 
 
@@ -177,6 +185,8 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     size = math.prod([x.shape[a] for a in axes])
     if size == 0:
         raise ShapeError(f"mean: no mean of nothing: {tuple(x.shape)} over axes {axes}.")
+    if size == 1:
+        return reshape(x, shape=reduced_shape(x, axes, keepdims))
     return reduce_sum(x, axis=axes, keepdims=keepdims) / size
 
 

@@ -68,7 +68,7 @@ def check_float(name: str, *inputs: Any) -> None:
 
 def check_ndim(name: str, axes: str, x: Any) -> None:
     """Raise ShapeError unless `x` has as many axes as `axes` has words ("N H W C")."""
-    if len(x.shape) != len(axes.split()):
+    if len(x.shape) != axes.count(" ") + 1:
         raise ShapeError(f"{name}: needs the axes {axes}, got the shape {tuple(x.shape)}.")
 
 

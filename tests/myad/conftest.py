@@ -170,6 +170,10 @@ CASES = {
     "sparse_softmax_cross_entropy": row(
         "sparse_softmax_cross_entropy", normal(4, 5), integers(5, 4)
     ),
+    "sparse_softmax_cross_entropy_gradient": row(
+        "sparse_softmax_cross_entropy_gradient", normal(4), normal(4, 5), integers(5, 4)
+    ),
+    "relu_gradient": row("relu_gradient", normal(2, 5), off_zero(2, 5)),
     "random_uniform": row("random_uniform", key, shape=(3, 4), dtype=FLOAT64),
 }
 

@@ -20,8 +20,8 @@ FLAT = {
     "sign",
     "stop_gradient",
 }
-# max_pool2d_gradient and _pick take x and z only to find the maxima; moving them is no derivative
-ONLY_FIRST = {"max_pool2d_gradient", "max_pool2d_pick"}
+# these take their other inputs only to find the maxima or the signs; they have no gradient there
+ONLY_FIRST = {"max_pool2d_gradient", "max_pool2d_pick", "relu_gradient"}
 
 
 def of_differentiable(case, rng):

@@ -13,17 +13,20 @@ from harness.contract import Job, Report, run_engine
 
 
 def configure(job: Job) -> None:
-    """Limit the threads. XLA reads these when it starts, so this comes before the import."""
+    """Limit the threads. XLA reads all of this when it starts, so it comes before the import."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["NPROC"] = str(job.threads)  # the size of XLA's own thread pools
+    # XLA takes a value without -- in the first place for the name of a file
     flags = [
         os.environ.get("XLA_FLAGS", ""),
-        f"--xla_cpu_parallel_codegen_split_count={job.threads}",
+        f"--xla_cpu_multi_thread_eigen={'true' if job.threads > 1 else 'false'}",
         f"intra_op_parallelism_threads={job.threads}",
     ]
-    if job.threads == 1:
-        flags.append("--xla_cpu_multi_thread_eigen=false")
     os.environ["XLA_FLAGS"] = " ".join(flags).strip()
+    if hasattr(os, "sched_setaffinity"):
+        # its compiler takes a thread for each processor it may use, whatever the flags say; the
+        # last ones, because interrupts usually arrive at the first
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-job.threads :])
 
 
 def train_with(rules: str, job: Job, report: Report) -> None:

@@ -16,6 +16,7 @@ from myad.compile.loops import BYTES, LoopCode, Storage
 from myad.compile.lower import lower
 from myad.compile.schedule import choose, plan
 from myad.compile.simplify import simplify
+from myad.compile.split import split_dimensions
 from myad.program import Program
 
 ALIGN = 64  # bytes: a cache line, and the widest vector
@@ -79,8 +80,7 @@ def build(
         inputs[position].kind = "stream"
     constants = {b: v.value for v, b in buffers.items() if v.value is not None}
     kernels = fuse(kernels, set(outputs))
-    renamed = _place_state(kernels, inputs, outputs, state or {}, program)
-    kernels = renamed
+    kernels = split_dimensions(_place_state(kernels, inputs, outputs, state or {}))
     used = _buffers_of(kernels, inputs, outputs)
     if streams:
         count = program.inputs[streams[0]].shape[0]
@@ -107,7 +107,7 @@ def _buffers_of(kernels: list[Kernel], inputs: list[Buffer], outputs: list[Buffe
 
 def _place_state(
     kernels: list[Kernel], inputs: list[Buffer], outputs: list[Buffer],
-    state: Mapping[int, int], program: Program,
+    state: Mapping[int, int],
 ) -> list[Kernel]:  # fmt: skip
     """Order the kernels so that new state can overwrite old, and let it.
 

@@ -29,7 +29,7 @@ class Buffer:
     Fields: `shape` logical sizes; `dtype` "f32", "f64", "i32", "u32", "u8" or "bool"; `kind`
     "temporary", "state" (lives from step to step), "input" (copied in before a call), "output"
     (copied out after it) or "stream" (the caller's own memory, read by row number); `fill` the
-    constant of every element that no kernel writes.
+    constant of every element that no kernel writes; `given` the shape before any splitting.
     """
 
     name: str
@@ -37,6 +37,10 @@ class Buffer:
     dtype: str
     kind: str = "temporary"
     fill: float | None = None
+    given: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.given = self.shape
 
     @property
     def size(self) -> int:

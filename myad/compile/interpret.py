@@ -93,6 +93,8 @@ class _Run:
             return kept
         if value.op == "across":
             return dtype(_ACROSS[attrs["combine"]](args[0]))
+        if value.op == "interleave":
+            return np.stack(args, axis=1).reshape(-1)
         if value.op == "pack":
             packed: np.ndarray = np.zeros(value.lanes, dtype)
             packed[: len(args)] = args

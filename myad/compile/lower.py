@@ -25,15 +25,15 @@ class Schedule:
 
     Fields: `vector` the axis along the lanes, if any, and `lanes`; `chunks` vectors of that axis
     in one block; `block` parallel axes and how many of their values share a block of registers;
-    `unroll` reduced axes written out in full; `loops` the remaining parallel axes, outermost
-    first; `reductions` the remaining reduced ones; `ways` partial sums per accumulator.
+    `unroll` reduced axes and how many of their values are written out; `loops` the parallel axes,
+    outermost first; `reductions` the reduced ones not wholly written out; `ways` partial sums per accumulator.
     """
 
     vector: Axis | None = None
     lanes: int = 1
     chunks: int = 1
     block: dict[Axis, int] = field(default_factory=dict)
-    unroll: list[Axis] = field(default_factory=list)
+    unroll: dict[Axis, int] = field(default_factory=dict)
     loops: list[Axis] = field(default_factory=list)
     reductions: list[Axis] = field(default_factory=list)
     ways: int = 1
@@ -44,7 +44,7 @@ class Schedule:
             parts.append(f"{self.chunks} vectors")
         parts += [f"{n} of {axis!r}" for axis, n in self.block.items()]
         if self.unroll:
-            parts.append("unrolled " + " ".join(a.name for a in self.unroll))
+            parts += [f"{n} of {axis!r} unrolled" for axis, n in self.unroll.items()]
         return ", ".join(parts)
 
 
@@ -69,6 +69,7 @@ class _Lowering:
         self.env: Env = {}
         self.valid = schedule.lanes
         self.finished: Value | None = None
+        self.halves: list[tuple[Affine, Affine, int, Value]] = []
         self.memo: dict[int, Value] = {}  # values of the parts of an expression at one point
 
     def code(self) -> LoopCode:
@@ -88,6 +89,8 @@ class _Lowering:
         assert axis is not None
         count = -(-axis.size // lanes)
         parts = [(n * lanes, min(lanes, axis.size - n * lanes)) for n in range(count)]
+        if count > 1 and self.repeatable():  # the last vector overlaps: no lane is left over
+            parts[-1] = (axis.size - lanes, lanes)
         if count <= chunks:
             return [_Piece([(affine(first), valid) for first, valid in parts])]
         runs = (axis.size // lanes) // chunks
@@ -101,6 +104,12 @@ class _Lowering:
             rest = parts[first : first + chunks]
             pieces.append(_Piece([(affine(first), valid) for first, valid in rest]))
         return pieces
+
+    def repeatable(self) -> bool:
+        """Whether computing an element twice changes nothing."""
+        kernel = self.kernel
+        in_place = any(load.buffer is kernel.output for load in kernel.reads)
+        return kernel.combine == "store" and not in_place
 
     def nest(self, loops: list[Axis], piece: _Piece) -> None:
         if not loops:
@@ -139,11 +148,11 @@ class _Lowering:
             values = [self.at(env, valid, self.kernel.body) for env, valid in points]
         else:
             values = self.reduction(points)
-        for (env, valid), value in zip(points, values, strict=True):
+        for n, ((env, valid), value) in enumerate(zip(points, values, strict=True)):
             self.finished = value
             if self.kernel.epilogue is not None:
                 value = self.at(env, valid, self.kernel.epilogue)
-            self.store(env, valid, value)
+            self.store(env, valid, value, last=n == len(points) - 1)
 
     def at(self, env: Env, valid: int, expr: Expr) -> Value:
         saved, self.env, self.valid = self.env, {**self.env, **env}, valid
@@ -176,8 +185,10 @@ class _Lowering:
         piece: _Piece, inside: bool,
     ) -> list[Value]:  # fmt: skip
         if loops:
-            with self.build.loop(loops[0], sums) as loop:
-                self.env[loops[0]] = affine(loops[0])
+            count = self.schedule.unroll.get(loops[0], 1)
+            var = loops[0] if count == 1 else Axis(f"{loops[0].name}b", loops[0].size // count)
+            with self.build.loop(var, sums) as loop:
+                self.env[loops[0]] = affine(var) * count
                 loop.yields = self.reduce(loops[1:], loop.carried, points, piece, inside)
                 del self.env[loops[0]]
             return loop.yields
@@ -193,8 +204,8 @@ class _Lowering:
 
     def inner_points(self, piece: _Piece, inside: bool) -> Iterator[tuple[Env, int]]:
         axes = self.schedule.unroll
-        for place in product(*(range(axis.size) for axis in axes)):
-            env = {a: affine(n) for a, n in zip(axes, place, strict=True)}
+        for place in product(*(range(self.schedule.unroll[axis]) for axis in axes)):
+            env = {a: self.env.get(a, affine(0)) + n for a, n in zip(axes, place, strict=True)}
             for first, width in piece.chunks:
                 if inside:
                     assert self.schedule.vector is not None
@@ -346,33 +357,49 @@ class _Lowering:
             parts.append(self.build.load(layout.storage, address, row=row))
         return self.build.value("pack", tuple(parts), expr.dtype, self.schedule.lanes)
 
-    def store(self, env: Env, valid: int, value: Value) -> None:
+    def store(self, env: Env, valid: int, value: Value, last: bool = True) -> None:
+        """Write one point; every second element waits for its neighbour until the `last` point."""
         layout = self.layouts[self.kernel.output]
-        full_env = {**self.env, **env}
-        index = tuple(i.substitute(full_env) for i in self.kernel.index)
+        index = tuple(i.substitute({**self.env, **env}) for i in self.kernel.index)
         address = layout.address(index)
         stride = address.coefficient(self.lane) if self.lane is not None else 0
-        if not stride:
+        if self.lane is None or not stride:
             self.build.store(layout.storage, address, value)
             return
-        assert self.lane is not None
-        lanes = self.schedule.lanes
-        value = self.build.spread(value, lanes)
+        value = self.build.spread(value, self.schedule.lanes)
         base = address - self.lane * stride
-        if stride == 1 and valid < lanes and self.owns_rest(layout, index, valid):
+        start = index[layout.inner] - self.lane * stride if layout.inner is not None else base
+        if stride == 2 and not self.kernel.accumulate:
+            self.halves.append((base, start, valid, value))
+        else:
+            self.write(layout, base, start, valid, value, stride)
+        if last:
+            self.join_halves(layout)
+
+    def join_halves(self, layout: Layout) -> None:
+        """Vectors of every second element: neighbours are interleaved, others scattered."""
+        while self.halves:
+            base, start, valid, value = self.halves.pop(0)
+            partner = next((h for h in self.halves if h[0] == base + 1 and h[2] == valid), None)
+            if partner is None:
+                self.build.store(layout.storage, base, value, stride=2, valid=valid)
+                continue
+            self.halves.remove(partner)
+            both = self.build.value(
+                "interleave", (value, partner[3]), value.dtype, 2 * value.lanes
+            )
+            self.write(layout, base, start, 2 * valid, both, 1)
+
+    def write(
+        self, layout: Layout, base: Affine, start: Affine, valid: int, value: Value, stride: int
+    ) -> None:
+        """Store a vector; its row's padding, if it reaches into it, is filled with zeros."""
+        lanes = value.lanes
+        ends = not start.terms and start.const + valid == layout.row_size
+        if stride == 1 and valid < lanes and ends and start.const + lanes <= layout.row_step:
             value = self.build.keep(value, valid, 0.0)
             valid = lanes
         self.build.store(layout.storage, base, value, stride=stride, valid=valid)
-
-    def owns_rest(self, layout: Layout, index: tuple[Affine, ...], valid: int) -> bool:
-        """Whether the lanes from `valid` on fall into the padding of the row being written."""
-        if layout.inner is None or not index[layout.inner].coefficient(self.lane or Axis("", 1)):
-            return False
-        place = index[layout.inner]
-        if set(place.terms) - {self.lane}:
-            return False
-        ends = place.const + valid == layout.row_size
-        return ends and place.const + self.schedule.lanes <= layout.row_step
 
 
 def rows_of(layouts: dict[Buffer, Layout]) -> Buffer:

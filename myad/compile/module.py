@@ -43,12 +43,12 @@ class Module:
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
         """Set the value of an input."""
         layout = self.plan.layouts[buffer]
-        view(layout, self.memory(layout))[...] = array
+        view(layout, self.memory(layout))[...] = array.reshape(buffer.shape)
 
     def read(self, buffer: Buffer) -> np.ndarray:
         """A copy of the value of an output or state."""
         layout = self.plan.layouts[buffer]
-        return view(layout, self.memory(layout)).copy()
+        return view(layout, self.memory(layout)).reshape(buffer.given).copy()
 
     def run(
         self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1,
@@ -78,7 +78,8 @@ class Module:
         strides = (out.strides[0], *(step * out.itemsize for step in layout.strides))
         shape = layout.buffer.shape
         whole: np.ndarray = np.ndarray((len(out), *shape), out.dtype, out, strides=strides)
-        return whole.reshape(len(out) * shape[0], *shape[1:])
+        given = layout.buffer.given
+        return whole.reshape(len(out) * given[0], *given[1:])
 
 
 def reset(plan: Plan, memory) -> None:
@@ -89,7 +90,7 @@ def reset(plan: Plan, memory) -> None:
         if buffer.fill:
             view(layout, memory(layout))[...] = buffer.fill
         if buffer in plan.constants:
-            view(layout, memory(layout))[...] = plan.constants[buffer]
+            view(layout, memory(layout))[...] = plan.constants[buffer].reshape(buffer.shape)
 
 
 def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> str:
@@ -166,7 +167,7 @@ def run_interpreted(
     reset(plan, lambda layout: arrays[layout.storage])
     for buffer, value in values.items():
         layout = plan.layouts[buffer]
-        view(layout, arrays[layout.storage])[...] = value
+        view(layout, arrays[layout.storage])[...] = value.reshape(buffer.shape)
     for buffer, stream in zip(plan.streams, streams, strict=True):
         arrays[plan.layouts[buffer].storage] = stream.reshape(len(stream), -1)
     for buffer, layout in plan.layouts.items():
@@ -175,4 +176,7 @@ def run_interpreted(
             arrays[layout.storage] = rows
     for code in plan.codes:
         interpret(code, arrays)
-    return [view(plan.layouts[b], arrays[plan.layouts[b].storage]).copy() for b in plan.outputs]
+    return [
+        view(plan.layouts[b], arrays[plan.layouts[b].storage]).reshape(b.given).copy()
+        for b in plan.outputs
+    ]

@@ -260,6 +260,14 @@ class _Function:
             result = self.emit(f"insertelement {kind} {result}, {scalar} {one}, i32 {lane}")
         return result
 
+    def op_interleave(self, value: Value) -> str:
+        left, right = (self.names[arg] for arg in value.args)
+        lanes = value.lanes // 2
+        kind = type_of(value.dtype, lanes)
+        order = ", ".join(f"i32 {lane}, i32 {lane + lanes}" for lane in range(lanes))
+        mask = f"<{value.lanes} x i32> <{order}>"
+        return self.emit(f"shufflevector {kind} {left}, {kind} {right}, {mask}")
+
     def op_keep(self, value: Value) -> str:
         valid, other = value.attrs["valid"], value.attrs["other"]
         kind = type_of(value.dtype, value.lanes)

@@ -24,6 +24,7 @@ COST = {"div": 4, "sqrt": 6, "exp": 10, "log": 60, "tanh": 60, "pow": 120, "mul"
 ACROSS_COST = 6.0  # adding up the lanes of a vector
 CALLED = ("log", "tanh", "pow", "sin", "cos")  # one library call per lane
 MAX_UNROLLED = 96  # multiply-adds written out in one block: more only costs compile time
+MAX_SHARED = 256  # the same where neighbours share loads
 LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
 
 
@@ -155,11 +156,11 @@ def choose(kernel: Kernel, layouts: dict[Buffer, Layout], machine: Machine) -> S
     if inside:
         schedule.chunks = _inner_chunks(vectors, vector, lanes, sums)
     turns = schedule.chunks if inside else 1
-    schedule.unroll = _unrolled(reduced, sums * turns)
-    schedule.reductions = [a for a in _by_layout(kernel, reduced, layouts)
-                           if a not in schedule.unroll]  # fmt: skip
+    reduced = _by_layout(kernel, reduced, layouts)
+    schedule.unroll = _unrolled(kernel, reduced, sums * turns, block)
+    schedule.reductions = [a for a in reduced if schedule.unroll.get(a, 1) < a.size]
     schedule.loops = _by_layout(kernel, parallel, layouts)
-    turns *= prod(a.size for a in schedule.unroll)
+    turns *= prod(schedule.unroll.values())
     if reduced or inside:
         schedule.ways = max(1, min(turns, 8 // sums, 4))
     return schedule
@@ -172,16 +173,36 @@ def _inner_chunks(vectors: int, vector: Axis | None, lanes: int, sums: int) -> i
     return max(1, min(4, MAX_UNROLLED // max(1, sums)))
 
 
-def _unrolled(reduced: list[Axis], each: int) -> list[Axis]:
-    """The innermost reduced axes that may be written out in full."""
-    chosen: list[Axis] = []
+def _unrolled(
+    kernel: Kernel, reduced: list[Axis], each: int, block: dict[Axis, int]
+) -> dict[Axis, int]:
+    """What to write out of the reduced axes, given from the outermost to the innermost.
+
+    First what slides along with the register block, as a kernel's rows do with an image's: a load
+    then serves several sums. Then from the innermost axis on, as long as the body stays short;
+    never an outer axis without the inner ones, which would walk through memory in long steps.
+    """
+    chosen: dict[Axis, int] = {}
     count = each
-    for axis in sorted(reduced, key=lambda a: a.size):
-        if count * axis.size > MAX_UNROLLED:
-            break
-        count *= axis.size
-        chosen.append(axis)
-    return chosen
+    partners = {axis: _partners(kernel, axis, block) for axis in reduced}
+    for axis in sorted(reduced, key=lambda a: -partners[a]):
+        if partners[axis] > 1:
+            fits = [n for n in range(2, axis.size + 1) if axis.size % n == 0]
+            chosen[axis] = max((n for n in fits if count * n <= MAX_SHARED), default=1)
+            count *= chosen[axis]
+    for axis in reversed(reduced):
+        if axis not in chosen:
+            if count * axis.size > MAX_UNROLLED:
+                break
+            chosen[axis] = axis.size
+            count *= axis.size
+    return {axis: n for axis, n in reversed(chosen.items()) if n > 1}
+
+
+def _partners(kernel: Kernel, axis: Axis, block: dict[Axis, int]) -> int:
+    """How many values of the register block share a dimension of some buffer with `axis`."""
+    return max((n for load in loads(kernel.body) for part in load.index if axis in part.terms
+                for other, n in block.items() if other in part.terms), default=1)  # fmt: skip
 
 
 def _by_layout(kernel: Kernel, axes: list[Axis], layouts: dict[Buffer, Layout]) -> list[Axis]:

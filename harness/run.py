@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness import store
 from harness.errors import BenchError, UsageError
@@ -47,6 +48,8 @@ def start(options: RunOptions) -> Ended:
         )
     with measuring(wait=options.wait):
         plan = new_plan(options)
+        if options.verify:
+            plan.manifest.verification = _verify(plan)
         folder = options.results / plan.manifest.run
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -132,6 +135,28 @@ def writing(folder: Path) -> Iterator[None]:
             f"{place}: {error.strerror or error}. The run stops here; what was recorded is kept, "
             "and `bench run --resume` goes on once the folder can be written."
         ) from error
+
+
+def _verify(plan: Plan) -> dict[str, Any]:
+    """Hold the engines against the reference before anything is timed.
+
+    Raises: BenchError naming the engine that does other work; KeyboardInterrupt if stopped.
+    """
+    from harness.verification import verify_run
+
+    control = Control()
+    print("bench: verifying that all engines do the same work ...", file=sys.stderr)
+    with stop_signals(control):
+        found = verify_run(
+            plan.workload,
+            plan.dataset,
+            plan.engines,
+            threads=plan.manifest.threads,
+            control=control,
+        )
+    if control.stopping:
+        raise KeyboardInterrupt
+    return found
 
 
 def _run_one(bench: Bench, run: Run, planned: Planned, display: Display) -> None:

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
+from myad.compile.access import Access, Env
 from myad.compile.expr import Apply, AxisValue, Buffer, Choose, Const, Expr, Load, Sum
 from myad.compile.index import Affine, Axis, affine
 from myad.compile.kernel import IDENTITY, Kernel
 from myad.compile.layout import Layout
 from myad.compile.loops import LoopBuilder, LoopCode, Value, check
-
-Env = dict[Axis, Affine]
 
 
 @dataclass
@@ -26,7 +25,8 @@ class Schedule:
     Fields: `vector` the axis along the lanes, if any, and `lanes`; `chunks` vectors of that axis
     in one block; `block` parallel axes and how many of their values share a block of registers;
     `unroll` reduced axes and how many of their values are written out; `loops` the parallel axes,
-    outermost first; `reductions` the reduced ones not wholly written out; `ways` partial sums per accumulator.
+    outermost first; `reductions` the reduced ones not wholly written out; `ways` partial sums per
+    accumulator.
     """
 
     vector: Axis | None = None
@@ -61,15 +61,12 @@ def lower(kernel: Kernel, schedule: Schedule, layouts: dict[Buffer, Layout]) -> 
     return check(_Lowering(kernel, schedule, layouts).code())
 
 
-class _Lowering:
+class _Lowering(Access):
     def __init__(self, kernel: Kernel, schedule: Schedule, layouts: dict[Buffer, Layout]) -> None:
-        self.kernel, self.schedule, self.layouts = kernel, schedule, layouts
-        self.build = LoopBuilder(kernel.name, str(schedule))
-        self.lane = Axis("lane", schedule.lanes) if schedule.vector else None
-        self.env: Env = {}
-        self.valid = schedule.lanes
+        build = LoopBuilder(kernel.name, str(schedule))
+        super().__init__(kernel, schedule.lanes, schedule.vector, layouts, build)
+        self.schedule = schedule
         self.finished: Value | None = None
-        self.halves: list[tuple[Affine, Affine, int, Value]] = []
         self.memo: dict[int, Value] = {}  # values of the parts of an expression at one point
 
     def code(self) -> LoopCode:
@@ -231,24 +228,6 @@ class _Lowering:
             value = self.keep(value, width, IDENTITY[combine])
         return self.build.apply(combine, total, value)
 
-    def keep(self, value: Value, width: int, other: float) -> Value:
-        return self.build.keep(self.build.spread(value, self.schedule.lanes), width, other)
-
-    def zero_beyond(self, factors: tuple[Expr, ...], width: int | None) -> bool:
-        """Whether a factor is read with its row's padding, which holds zeros."""
-        for factor in factors:
-            if isinstance(factor, Load) and self.layouts[factor.buffer].zero_pads:
-                layout = self.layouts[factor.buffer]
-                index = tuple(i.substitute(self.env) for i in factor.index)
-                assert self.lane is not None
-                if layout.inner is None or not index[layout.inner].coefficient(self.lane):
-                    continue
-                place = index[layout.inner]
-                fixed = not set(place.terms) - {self.lane}
-                if fixed and place.const + (width or 0) == layout.row_size:
-                    return place.const + self.schedule.lanes <= layout.row_step
-        return False
-
     def accumulate(self, points: list[tuple[Env, int]]) -> None:
         """Read, add and write back each point: windows that overlap."""
 
@@ -308,100 +287,3 @@ class _Lowering:
             here = self.build.apply("eq", number, self.build.const(n, "i32"))
             value = self.build.apply("select", here, self.evaluate(option), value)
         return value
-
-    def load(self, expr: Load) -> Value:
-        layout = self.layouts[expr.buffer]
-        index = tuple(i.substitute(self.env) for i in expr.index)
-        row = None
-        if expr.buffer.kind == "stream":
-            return self.stream(expr, index)
-        address = layout.address(index)
-        stride = address.coefficient(self.lane) if self.lane is not None else 0
-        if not stride:
-            return self.build.load(layout.storage, address, row=row)
-        assert self.lane is not None
-        base, lanes = address - self.lane * stride, self.schedule.lanes
-        reach = base.bounds()[1] + (lanes if stride == 1 else lanes * stride) - 1
-        low = base.bounds()[0] + min(0, stride * (lanes - 1))
-        whole = reach < layout.size and low >= 0 and stride in (1, 2)
-        valid = lanes if whole else min(self.valid, lanes)
-        return self.build.load(layout.storage, base, lanes=lanes, stride=stride, valid=valid)
-
-    def stream(self, expr: Load, index: tuple[Affine, ...]) -> Value:
-        """A load from the caller's rows: `rows` says which row each example is."""
-        layout = self.layouts[expr.buffer]
-        rows = self.layouts[rows_of(self.layouts)]
-        example, inner = index[0], layout.address((affine(0), *index[1:]))
-        if self.lane is None or not example.coefficient(self.lane):
-            row = self.build.load(rows.storage, example)
-            stride = inner.coefficient(self.lane) if self.lane is not None else 0
-            if not stride:
-                return self.build.load(layout.storage, inner, row=row)
-            assert self.lane is not None
-            base = inner - self.lane * stride
-            return self.build.load(
-                layout.storage, base, lanes=self.schedule.lanes, stride=stride,
-                valid=self.valid, row=row,
-            )  # fmt: skip
-        return self.gathered(expr, index)
-
-    def gathered(self, expr: Load, index: tuple[Affine, ...]) -> Value:
-        """One element per lane, each from its own row."""
-        layout, rows = self.layouts[expr.buffer], self.layouts[rows_of(self.layouts)]
-        assert self.lane is not None
-        parts = []
-        for lane in range(min(self.valid, self.schedule.lanes)):
-            here = tuple(i.substitute({self.lane: affine(lane)}) for i in index)
-            row = self.build.load(rows.storage, here[0])
-            address = layout.address((affine(0), *here[1:]))
-            parts.append(self.build.load(layout.storage, address, row=row))
-        return self.build.value("pack", tuple(parts), expr.dtype, self.schedule.lanes)
-
-    def store(self, env: Env, valid: int, value: Value, last: bool = True) -> None:
-        """Write one point; every second element waits for its neighbour until the `last` point."""
-        layout = self.layouts[self.kernel.output]
-        index = tuple(i.substitute({**self.env, **env}) for i in self.kernel.index)
-        address = layout.address(index)
-        stride = address.coefficient(self.lane) if self.lane is not None else 0
-        if self.lane is None or not stride:
-            self.build.store(layout.storage, address, value)
-            return
-        value = self.build.spread(value, self.schedule.lanes)
-        base = address - self.lane * stride
-        start = index[layout.inner] - self.lane * stride if layout.inner is not None else base
-        if stride == 2 and not self.kernel.accumulate:
-            self.halves.append((base, start, valid, value))
-        else:
-            self.write(layout, base, start, valid, value, stride)
-        if last:
-            self.join_halves(layout)
-
-    def join_halves(self, layout: Layout) -> None:
-        """Vectors of every second element: neighbours are interleaved, others scattered."""
-        while self.halves:
-            base, start, valid, value = self.halves.pop(0)
-            partner = next((h for h in self.halves if h[0] == base + 1 and h[2] == valid), None)
-            if partner is None:
-                self.build.store(layout.storage, base, value, stride=2, valid=valid)
-                continue
-            self.halves.remove(partner)
-            both = self.build.value(
-                "interleave", (value, partner[3]), value.dtype, 2 * value.lanes
-            )
-            self.write(layout, base, start, 2 * valid, both, 1)
-
-    def write(
-        self, layout: Layout, base: Affine, start: Affine, valid: int, value: Value, stride: int
-    ) -> None:
-        """Store a vector; its row's padding, if it reaches into it, is filled with zeros."""
-        lanes = value.lanes
-        ends = not start.terms and start.const + valid == layout.row_size
-        if stride == 1 and valid < lanes and ends and start.const + lanes <= layout.row_step:
-            value = self.build.keep(value, valid, 0.0)
-            valid = lanes
-        self.build.store(layout.storage, base, value, stride=stride, valid=valid)
-
-
-def rows_of(layouts: dict[Buffer, Layout]) -> Buffer:
-    """The buffer of row numbers, which every program with streams has."""
-    return next(buffer for buffer in layouts if buffer.name == "rows")

@@ -7,18 +7,20 @@ meaning: a run that diverges must show it.
 
 from __future__ import annotations
 
-import struct
-
-from myad.compile.index import Affine, Axis
-from myad.compile.loops import Loop, LoopCode, Statement, Storage, Store, Value, Zero
+from myad.compile.index import Affine
+from myad.compile.ir import (
+    FAST,
+    FLOATS,
+    TYPES,
+    conversion,
+    literal,
+    suffix_of,
+    type_of,
+    vector,
+)
+from myad.compile.loops import Loop, LoopCode, Statement, Store, Value, Zero
+from myad.compile.render_memory import Memory
 from myad.compile.vectormath import VECTOR_FUNCTIONS
-
-TYPES = {"f32": "float", "f64": "double", "i32": "i32", "u32": "i32", "u8": "i8", "bool": "i1",
-         "i64": "i64"}  # fmt: skip
-MEMORY = {**TYPES, "bool": "i8"}
-BYTES = {"f32": 4, "f64": 8, "i32": 4, "u32": 4, "u8": 1, "bool": 1, "i64": 8}
-FAST = "nsz arcp contract reassoc afn"
-FLOATS = ("f32", "f64")
 
 _FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor",
@@ -55,44 +57,9 @@ class Renderer:
         return full
 
 
-def type_of(dtype: str, lanes: int, names: dict[str, str] = TYPES) -> str:
-    """LLVM's name of a scalar or vector type."""
-    return names[dtype] if lanes == 1 else f"<{lanes} x {names[dtype]}>"
-
-
-def suffix_of(dtype: str, lanes: int) -> str:
-    """LLVM's mangling of a type in intrinsic names, as in v16f32."""
-    scalar = dtype if dtype in FLOATS else MEMORY[dtype]
-    return scalar if lanes == 1 else f"v{lanes}{scalar}"
-
-
-def literal(value: float, dtype: str) -> str:
-    """A scalar constant; floats as their exact bits."""
-    if dtype == "bool":
-        return "true" if value else "false"
-    if dtype not in FLOATS:
-        return str(int(value))
-    if dtype == "f32":  # LLVM wants a float constant as a double that is exactly that float
-        value = struct.unpack("<f", struct.pack("<f", value))[0] if abs(value) < 3.4e38 else value
-    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
-
-
-def vector(values: list[float], dtype: str) -> str:
-    """A vector constant."""
-    return "<" + ", ".join(f"{TYPES[dtype]} {literal(v, dtype)}" for v in values) + ">"
-
-
-class _Function:
+class _Function(Memory):
     def __init__(self, module: Renderer, code: LoopCode) -> None:
-        self.module = module
-        self.code = code
-        self.lines: list[str] = []
-        self.names: dict[Value, str] = {}
-        self.pointers = {s: f"%{s.name}" for s in code.storages}
-        self.counters: dict[Axis, str] = {}
-        self.count = 0
-        self.label = "entry"
-        self.addresses: list[dict[tuple[object, ...], str]] = [{}]
+        super().__init__(module, code)
 
     def text(self) -> str:
         self.lines.append("entry:")
@@ -100,15 +67,6 @@ class _Function:
         arguments = ", ".join(f"ptr noalias %{s.name}" for s in self.code.storages)
         body = "\n".join(self.lines)
         return f"define internal void @{self.code.name}({arguments}) #0 {{\n{body}\n ret void\n}}\n"
-
-    def fresh(self) -> str:
-        self.count += 1
-        return f"%t.{self.count}"
-
-    def emit(self, right: str) -> str:
-        name = self.fresh()
-        self.lines.append(f" {name} = {right}")
-        return name
 
     def block(self, body: list[Statement]) -> None:
         for statement in body:
@@ -149,42 +107,6 @@ class _Function:
         ]
         self.label = done
 
-    def zero(self, storage: Storage) -> None:
-        size = storage.size * BYTES[storage.dtype]
-        name = "@llvm.memset.p0.i64"
-        self.module.needed.setdefault(name, f"declare void {name}(ptr, i8, i64, i1)")
-        self.lines.append(
-            f" call void {name}(ptr {self.pointers[storage]}, i8 0, i64 {size}, i1 false)"
-        )
-
-    def pointer(self, storage: Storage, address: Affine, row: str | None = None) -> str:
-        """The address as a pointer: the moving part once per block, then a constant step."""
-        kind = MEMORY[storage.dtype]
-        key = (storage, frozenset(address.terms.items()), row)
-        base = next((known[key] for known in self.addresses if key in known), None)
-        if base is None:
-            base = self.pointers[storage]
-            if row is not None:
-                wide = self.emit(f"zext i32 {row} to i64")
-                step = self.emit(f"mul nuw nsw i64 {wide}, {storage.row}")
-                base = self.emit(f"getelementptr inbounds {kind}, ptr {base}, i64 {step}")
-            if address.terms:
-                moving = self.moving(address)
-                base = self.emit(f"getelementptr inbounds {kind}, ptr {base}, i64 {moving}")
-            self.addresses[-1][key] = base
-        if not address.const:
-            return base
-        return self.emit(f"getelementptr {kind}, ptr {base}, i64 {address.const}")
-
-    def moving(self, address: Affine) -> str:
-        total = ""
-        for axis, factor in address.terms.items():
-            term = self.counters[axis]
-            if factor != 1:
-                term = self.emit(f"mul nsw i64 {term}, {factor}")
-            total = self.emit(f"add nsw i64 {total}, {term}") if total else term
-        return total
-
     def value(self, value: Value) -> str:
         method = getattr(self, f"op_{value.op}", None)
         if method is not None:
@@ -199,6 +121,8 @@ class _Function:
             if dtype in FLOATS:
                 return self.emit(f"fcmp {_FLOAT_COMPARE[value.op]} {kind} {args[0]}, {args[1]}")
             compare = _INT_COMPARE[value.op]
+            if dtype in ("u32", "u8"):
+                compare = compare.replace("s", "u")
             return self.emit(f"icmp {compare} {kind} {args[0]}, {args[1]}")
         if value.op == "neg" and dtype in FLOATS:
             return self.emit(f"fneg nsz {kind} {args[0]}")
@@ -313,7 +237,7 @@ class _Function:
     def op_cast(self, value: Value) -> str:
         source = value.args[0]
         old, new = type_of(source.dtype, source.lanes), type_of(value.dtype, value.lanes)
-        word = _conversion(source.dtype, value.dtype)
+        word = conversion(source.dtype, value.dtype)
         if word is None:
             return self.names[source]
         if value.dtype == "bool":
@@ -338,107 +262,6 @@ class _Function:
         self.module.needed.setdefault(name, f"declare {scalar} {name}({kind})")
         return self.emit(f"call {scalar} {name}({kind} {self.names[source]})")
 
-    def op_load(self, value: Value) -> str:
-        attrs, lanes = value.attrs, value.lanes
-        storage, address, stride = attrs["storage"], attrs["address"], attrs["stride"]
-        row = self.names[value.args[0]] if value.args else None
-        if lanes == 1 or (stride == 1 and attrs["valid"] == lanes):
-            read = self.read(storage, address, lanes, row)
-        elif stride == 2 and attrs["valid"] == lanes and self.fits(storage, address, 2 * lanes):
-            wide = self.read(storage, address, 2 * lanes, row)
-            read = self.shuffle(wide, storage, 2 * lanes, list(range(0, 2 * lanes, 2)))
-        elif stride == 1 and storage.dtype in FLOATS:
-            read = self.masked_load(storage, address, lanes, attrs["valid"])
-        else:
-            read = self.gather(value, row)
-        if storage.dtype == "bool":
-            return self.emit(f"trunc {type_of('u8', lanes)} {read} to {type_of('bool', lanes)}")
-        return read
-
-    @staticmethod
-    def fits(storage: Storage, address: Affine, count: int) -> bool:
-        limit = storage.row if storage.kind == "stream" else storage.size
-        return address.bounds()[1] + count <= limit
-
-    def read(self, storage: Storage, address: Affine, lanes: int, row: str | None) -> str:
-        kind, width = type_of(storage.dtype, lanes, MEMORY), BYTES[storage.dtype]
-        place = self.pointer(storage, address, row)
-        return self.emit(f"load {kind}, ptr {place}, align {width}")
-
-    def shuffle(self, name: str, storage: Storage, lanes: int, order: list[int]) -> str:
-        kind = type_of(storage.dtype, lanes, MEMORY)
-        mask = ", ".join(f"i32 {lane}" for lane in order)
-        return self.emit(
-            f"shufflevector {kind} {name}, {kind} poison, <{len(order)} x i32> <{mask}>"
-        )
-
-    def masked_load(self, storage: Storage, address: Affine, lanes: int, valid: int) -> str:
-        kind = type_of(storage.dtype, lanes)
-        name = f"@llvm.masked.load.{suffix_of(storage.dtype, lanes)}.p0"
-        line = f"declare {kind} {name}(ptr, i32, <{lanes} x i1>, {kind})"
-        self.module.needed.setdefault(name, line)
-        place, mask = self.pointer(storage, address), self.mask(lanes, valid)
-        width = BYTES[storage.dtype]
-        return self.emit(
-            f"call {kind} {name}(ptr {place}, i32 {width}, {mask}, {kind} zeroinitializer)"
-        )
-
-    @staticmethod
-    def mask(lanes: int, valid: int) -> str:
-        return f"<{lanes} x i1> " + vector([lane < valid for lane in range(lanes)], "bool")
-
-    def gather(self, value: Value, row: str | None) -> str:
-        attrs = value.attrs
-        storage = attrs["storage"]
-        kind = type_of(storage.dtype, value.lanes, MEMORY)
-        result = "zeroinitializer"
-        for lane in range(attrs["valid"]):
-            one = self.read(storage, attrs["address"] + lane * attrs["stride"], 1, row)
-            scalar = MEMORY[storage.dtype]
-            result = self.emit(f"insertelement {kind} {result}, {scalar} {one}, i32 {lane}")
-        return result
-
-    def store(self, store: Store) -> None:
-        storage, lanes = store.storage, store.value.lanes
-        name = self.names[store.value]
-        if storage.dtype == "bool":
-            kinds = type_of("bool", lanes), type_of("u8", lanes)
-            name = self.emit(f"zext {kinds[0]} {name} to {kinds[1]}")
-        kind, width = type_of(storage.dtype, lanes, MEMORY), BYTES[storage.dtype]
-        if lanes == 1 or (store.stride == 1 and store.valid == lanes):
-            place = self.pointer(storage, store.address)
-            self.lines.append(f" store {kind} {name}, ptr {place}, align {width}")
-        elif store.stride == 1 and storage.dtype in FLOATS:
-            function = f"@llvm.masked.store.{suffix_of(storage.dtype, lanes)}.p0"
-            line = f"declare void {function}({kind}, ptr, i32, <{lanes} x i1>)"
-            self.module.needed.setdefault(function, line)
-            place, mask = self.pointer(storage, store.address), self.mask(lanes, store.valid)
-            self.lines.append(
-                f" call void {function}({kind} {name}, ptr {place}, i32 {width}, {mask})"
-            )
-        else:
-            self.scatter(store, name, kind)
-
-    def scatter(self, store: Store, name: str, kind: str) -> None:
-        scalar, width = MEMORY[store.storage.dtype], BYTES[store.storage.dtype]
-        for lane in range(store.valid):
-            one = self.emit(f"extractelement {kind} {name}, i32 {lane}")
-            place = self.pointer(store.storage, store.address + lane * store.stride)
-            self.lines.append(f" store {scalar} {one}, ptr {place}, align {width}")
-
 
 def _is_constant(value: Value) -> bool:
     return value.op == "const" or (value.op == "spread" and value.args[0].op == "const")
-
-
-def _conversion(old: str, new: str) -> str | None:
-    """LLVM's word for a conversion, None if the bits stay as they are."""
-    if old in FLOATS and new in FLOATS:
-        return "fpext" if new == "f64" else "fptrunc"
-    if old in FLOATS:
-        return "fptoui" if new in ("u32", "u8") else "fptosi"
-    if new in FLOATS:
-        return "sitofp" if old == "i32" else "uitofp"
-    if BYTES[old] == BYTES[new] and "bool" not in (old, new):
-        return None
-    return "trunc" if BYTES[new] < BYTES[old] else "zext"

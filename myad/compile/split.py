@@ -1,7 +1,7 @@
 """Dimensions that are only ever read as several axes become several dimensions.
 
-A dense layer behind `flatten` reads its kernel at row 13·i + j. Seen as (13, 13, K) the kernel can be
-padded and laid out like the image it meets, and both are read in whole, aligned vectors.
+A dense layer behind `flatten` reads its kernel at row 13·i + j. Seen as (13, 13, K) the kernel can
+be padded and laid out like the image it meets, and both are read in whole, aligned vectors.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def split_dimensions(kernels: list[Kernel]) -> list[Kernel]:
 def _next_split(
     kernels: list[Kernel],
 ) -> tuple[Buffer, int, tuple[int, ...], list[tuple[int, Axis]]] | None:
-    """A dimension to split: buffer, dimension, sizes, and the axes of kernels that read it whole."""
+    """A dimension to split: buffer, dimension, sizes, and the axes that run along all of it."""
     places: dict[tuple[Buffer, int], list[Access]] = {}
     for number, kernel in enumerate(kernels):
         for buffer, index in _accesses(kernel):

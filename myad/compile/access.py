@@ -1,0 +1,144 @@
+"""Loads and stores of a kernel being lowered: which are whole vectors, and which are not."""
+
+from __future__ import annotations
+
+from myad.compile.expr import Buffer, Expr, Load
+from myad.compile.index import Affine, Axis, affine
+from myad.compile.kernel import Kernel
+from myad.compile.layout import Layout
+from myad.compile.loops import LoopBuilder, Value
+
+Env = dict[Axis, Affine]
+
+
+class Access:
+    """Reads and writes elements at the current point of a nest.
+
+    Fields: `env` what each axis of the kernel is here; `lane` the axis along the vector, if any;
+    `valid` lanes of the current vector that are elements; `halves` stores of every second element
+    that wait for their neighbours.
+    """
+
+    def __init__(
+        self, kernel: Kernel, lanes: int, vector: Axis | None, layouts: dict[Buffer, Layout],
+        build: LoopBuilder,
+    ) -> None:  # fmt: skip
+        self.kernel, self.layouts, self.build = kernel, layouts, build
+        self.lanes = lanes
+        self.lane = Axis("lane", lanes) if vector is not None else None
+        self.env: Env = {}
+        self.valid = lanes
+        self.halves: list[tuple[Affine, Affine, int, Value]] = []
+
+    def keep(self, value: Value, width: int, other: float) -> Value:
+        return self.build.keep(self.build.spread(value, self.lanes), width, other)
+
+    def zero_beyond(self, factors: tuple[Expr, ...], width: int | None) -> bool:
+        """Whether a factor is read with its row's padding, which holds zeros."""
+        for factor in factors:
+            if isinstance(factor, Load) and self.layouts[factor.buffer].zero_pads:
+                layout = self.layouts[factor.buffer]
+                index = tuple(i.substitute(self.env) for i in factor.index)
+                assert self.lane is not None
+                if layout.inner is None or not index[layout.inner].coefficient(self.lane):
+                    continue
+                place = index[layout.inner]
+                fixed = not set(place.terms) - {self.lane}
+                if fixed and place.const + (width or 0) == layout.row_size:
+                    return place.const + self.lanes <= layout.row_step
+        return False
+
+    def load(self, expr: Load) -> Value:
+        layout = self.layouts[expr.buffer]
+        index = tuple(i.substitute(self.env) for i in expr.index)
+        row = None
+        if expr.buffer.kind == "stream":
+            return self.stream(expr, index)
+        address = layout.address(index)
+        stride = address.coefficient(self.lane) if self.lane is not None else 0
+        if not stride:
+            return self.build.load(layout.storage, address, row=row)
+        assert self.lane is not None
+        base, lanes = address - self.lane * stride, self.lanes
+        reach = base.bounds()[1] + (lanes if stride == 1 else lanes * stride) - 1
+        low = base.bounds()[0] + min(0, stride * (lanes - 1))
+        whole = reach < layout.size and low >= 0 and stride in (1, 2)
+        valid = lanes if whole else min(self.valid, lanes)
+        return self.build.load(layout.storage, base, lanes=lanes, stride=stride, valid=valid)
+
+    def stream(self, expr: Load, index: tuple[Affine, ...]) -> Value:
+        """A load from the caller's rows: `rows` says which row each example is."""
+        layout = self.layouts[expr.buffer]
+        rows = self.layouts[rows_of(self.layouts)]
+        example, inner = index[0], layout.address((affine(0), *index[1:]))
+        if self.lane is None or not example.coefficient(self.lane):
+            row = self.build.load(rows.storage, example)
+            stride = inner.coefficient(self.lane) if self.lane is not None else 0
+            if not stride:
+                return self.build.load(layout.storage, inner, row=row)
+            assert self.lane is not None
+            base = inner - self.lane * stride
+            return self.build.load(
+                layout.storage, base, lanes=self.lanes, stride=stride,
+                valid=self.valid, row=row,
+            )  # fmt: skip
+        return self.gathered(expr, index)
+
+    def gathered(self, expr: Load, index: tuple[Affine, ...]) -> Value:
+        """One element per lane, each from its own row."""
+        layout, rows = self.layouts[expr.buffer], self.layouts[rows_of(self.layouts)]
+        assert self.lane is not None
+        parts = []
+        for lane in range(min(self.valid, self.lanes)):
+            here = tuple(i.substitute({self.lane: affine(lane)}) for i in index)
+            row = self.build.load(rows.storage, here[0])
+            address = layout.address((affine(0), *here[1:]))
+            parts.append(self.build.load(layout.storage, address, row=row))
+        return self.build.value("pack", tuple(parts), expr.dtype, self.lanes)
+
+    def store(self, env: Env, valid: int, value: Value, last: bool = True) -> None:
+        """Write one point; every second element waits for its neighbour until the `last` point."""
+        layout = self.layouts[self.kernel.output]
+        index = tuple(i.substitute({**self.env, **env}) for i in self.kernel.index)
+        address = layout.address(index)
+        stride = address.coefficient(self.lane) if self.lane is not None else 0
+        if self.lane is None or not stride:
+            self.build.store(layout.storage, address, value)
+            return
+        value = self.build.spread(value, self.lanes)
+        base = address - self.lane * stride
+        start = index[layout.inner] - self.lane * stride if layout.inner is not None else base
+        if stride == 2 and not self.kernel.accumulate:
+            self.halves.append((base, start, valid, value))
+        else:
+            self.write(layout, base, start, valid, value, stride)
+        if last:
+            self.join_halves(layout)
+
+    def join_halves(self, layout: Layout) -> None:
+        """Vectors of every second element: neighbours are interleaved, others scattered."""
+        while self.halves:
+            base, start, valid, value = self.halves.pop(0)
+            partner = next((h for h in self.halves if h[0] == base + 1 and h[2] == valid), None)
+            if partner is None:
+                self.build.store(layout.storage, base, value, stride=2, valid=valid)
+                continue
+            self.halves.remove(partner)
+            both = self.build.value("interleave", (value, partner[3]), value.dtype, 2 * value.lanes)
+            self.write(layout, base, start, 2 * valid, both, 1)
+
+    def write(
+        self, layout: Layout, base: Affine, start: Affine, valid: int, value: Value, stride: int
+    ) -> None:
+        """Store a vector; its row's padding, if it reaches into it, is filled with zeros."""
+        lanes = value.lanes
+        ends = not start.terms and start.const + valid == layout.row_size
+        if stride == 1 and valid < lanes and ends and start.const + lanes <= layout.row_step:
+            value = self.build.keep(value, valid, 0.0)
+            valid = lanes
+        self.build.store(layout.storage, base, value, stride=stride, valid=valid)
+
+
+def rows_of(layouts: dict[Buffer, Layout]) -> Buffer:
+    """The buffer of row numbers, which every program with streams has."""
+    return next(buffer for buffer in layouts if buffer.name == "rows")

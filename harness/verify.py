@@ -121,6 +121,12 @@ class Verifier:
         """All findings, engine by engine. The reference itself is verified in its own dtype."""
         return [finding for engine in engines for finding in self._engine(engine)]
 
+    def check(self, engine: Engine, name: str) -> Finding:
+        """One check of one engine, by the check's name."""
+        if name == "predictions":
+            return self._predictions(engine)
+        return self._check(engine, next(check for check in self._checks() if check.name == name))
+
     def _engine(self, engine: Engine) -> list[Finding]:
         findings = []
         for check in self._checks():
@@ -177,7 +183,7 @@ class Verifier:
     def _sensitivity(self, check: Check, steps: int) -> float:
         """The largest deviation of the reference from itself when its start is nudged."""
         size = ROUNDING[self.workload["training"]["dtype"]] * steps**0.5
-        expected = self._train(self.reference, check, "float64")
+        expected = self._trusted(check)
         return max(
             self._compare(check, self._nudged(check, size, seed), expected).size
             for seed in range(NUDGES)
@@ -206,13 +212,15 @@ class Verifier:
     def _other_work(self, check: Check, found: Result) -> str:
         """Let the reference make the usual mistakes; name the one that gives what was found."""
         for name, changes in mistakes(check, self.workload["training"]):
-            changed = self._train(self.reference, check, "float64", changes)
+            changed = self._trusted(check, changes)
             if largest(found.moved, changed.moved, self.tolerance).size <= 10 * self.tolerance:
                 return name
         return ""
 
     def _predictions(self, engine: Engine) -> Finding:
         """Both classify the same images with the reference's weights after the last check."""
+        if not self._expected:
+            self._reference(self._checks()[0])
         expected, needed = self._classes(self.reference, "float64"), 1 - LEAST_AGREEMENT
         try:
             found = self._classes(engine, self.workload["training"]["dtype"])
@@ -225,13 +233,17 @@ class Verifier:
 
     def _reference(self, check: Check) -> Result:
         if check.name not in self._expected:
-            try:
-                self._expected[check.name] = self._train(self.reference, check, "float64")
-            except NoResult as error:
-                raise ReferenceFailed(
-                    f"verify: the reference '{self.reference.name}' cannot run this: {error}"
-                ) from error
+            self._expected[check.name] = self._trusted(check)
         return self._expected[check.name]
+
+    def _trusted(self, check: Check, changes: dict[str, Any] | None = None) -> Result:
+        """The reference's result, of the job or of a changed one. Raises: ReferenceFailed."""
+        try:
+            return self._train(self.reference, check, "float64", changes)
+        except NoResult as error:
+            raise ReferenceFailed(
+                f"verify: the reference '{self.reference.name}' cannot run this: {error}"
+            ) from error
 
     def _classes(self, engine: Engine, dtype: str) -> np.ndarray:
         folder = self._new_folder(engine)

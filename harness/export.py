@@ -138,8 +138,11 @@ def github_action_benchmark(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def mlflow(analysis: Analysis) -> list[dict[str, Any]]:
-    """MLflow REST requests, one entry per measured engine: `create` for runs/create, `log_batch` for
-    runs/log-batch (several, each below the limit of a request). A block is a step."""
+    """MLflow REST requests, one entry per measured engine; a block is a step.
+
+    `create` is the body of runs/create, `log_batch` those of runs/log-batch, each below the limit
+    of a request.
+    """
     manifest = analysis.run.manifest
     entries = []
     for name in analysis.engines:

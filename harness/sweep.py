@@ -13,7 +13,8 @@ from itertools import product
 from pathlib import Path
 
 from harness import run as runner
-from harness.errors import UsageError
+from harness.engines import choose, find
+from harness.errors import BenchError, UsageError
 from harness.options import RunOptions, check_run_name
 from harness.store import MANIFEST, read_run
 from harness.workload import WorkloadError, load
@@ -99,7 +100,7 @@ def carry_out(
         options: of every run; `name` is the sweep's, `settings` are the same in every run.
         axes: setting -> values. resume: go on with an existing sweep.
         announce: told of every point before it begins.
-    Raises: UsageError before anything is written if a point is not a workload.
+    Raises: UsageError before anything is written if a point is no workload or an engine unknown.
     """
     plan = points(axes)
     _check(options, plan)
@@ -109,10 +110,21 @@ def carry_out(
     codes = []
     for number, point in enumerate(plan, start=1):
         announce(f"point {number} of {len(plan)}: {', '.join(point.settings)}")
-        codes.append(_run_point(options, folder, point))
+        try:
+            codes.append(_run_point(options, folder, point))
+        except BenchError:
+            _forget_if_empty(folder)
+            raise
         if codes[-1] == runner.INTERRUPTED:
             break
     return folder, _exit_code(codes)
+
+
+def _forget_if_empty(folder: Path) -> None:
+    """A sweep whose first run could not even begin leaves nothing behind."""
+    if [path.name for path in folder.iterdir()] == [DEFINITION]:
+        (folder / DEFINITION).unlink()
+        folder.rmdir()
 
 
 def _check(options: RunOptions, plan: list[Point]) -> None:
@@ -121,6 +133,7 @@ def _check(options: RunOptions, plan: list[Point]) -> None:
             load(options.preset, (*options.settings, *point.settings))
         except WorkloadError as error:
             raise UsageError(str(error)) from error
+    choose(options.engines, options.commands, find())  # refuses what no run could start
 
 
 def _default_name(axes: dict[str, list[str]]) -> str:
@@ -154,7 +167,7 @@ def _run_point(options: RunOptions, folder: Path, point: Point) -> int:
     if not found.pending():
         valid, finished = found.valid(), found.finished()
         return runner.DONE if len(valid) == len(finished) else runner.FAILED
-    return runner.resume(folder, point.name, commands=options.commands, wait=options.wait).exit_code
+    return runner.resume(folder, point.name, wait=options.wait).exit_code
 
 
 def _exit_code(codes: list[int]) -> int:

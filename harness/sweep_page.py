@@ -101,6 +101,8 @@ def curve(
             for value, analysis in panel
             if name in analysis.engines and analysis.figures(name, metric.key).n
         ]
+        shift = index - (len(sweep.engines) - 1) / 2
+        known = [(_beside(x, shift, numbers), figures) for x, figures in known]
         drawn += _line(axis, metric, index, name, known)
     if not drawn:
         plt.close(figure)
@@ -115,6 +117,20 @@ def curve(
     )
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
+
+
+def _is_log(numbers: dict[str, float]) -> bool:
+    """Whether the values of the setting lie so far apart that the axis is logarithmic."""
+    low, high = min(numbers.values()), max(numbers.values())
+    return low > 0 and high > LOG_FROM * low
+
+
+def _beside(x: float, shift: float, numbers: dict[str, float]) -> float:
+    """A place next to x, so that engines with the same value do not hide each other."""
+    low, high = min(numbers.values()), max(numbers.values())
+    if _is_log(numbers):
+        return float(x * (high / low) ** (0.012 * shift))
+    return x + 0.012 * shift * ((high - low) or 1.0)
 
 
 def _scale_of(metric: Metric) -> float:
@@ -140,8 +156,7 @@ def _line(
 
 
 def _scales(axis: Axes, metric: Metric, numbers: dict[str, float], drawn: list[float]) -> None:
-    places = sorted(numbers.values())
-    if places[0] > 0 and places[-1] > LOG_FROM * places[0]:
+    if _is_log(numbers):
         axis.set_xscale("log")
         axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks(list(numbers.values()), [short(text) for text in numbers])

@@ -277,6 +277,7 @@ def result(status, usage, start_ns, end_ns, stop, left, logs, degraded):
         "user_s": usage.ru_utime,
         "system_s": usage.ru_stime,
         "max_rss": rss_bytes(usage),
+        "memory_method": "wait4 ru_maxrss",
         "minor_faults": usage.ru_minflt,
         "major_faults": usage.ru_majflt,
         "voluntary_switches": usage.ru_nvcsw,

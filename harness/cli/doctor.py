@@ -1,0 +1,67 @@
+"""`bench doctor`: is this machine fit to measure, and how small a difference can it show?"""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LARGE_CLAIM = 0.05
+
+
+class Format(StrEnum):
+    """What is written to standard output."""
+
+    table = "table"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `bench doctor`."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    seconds: Annotated[
+        float, typer.Option(min=0, max=3600, help="Time for the A/A comparison; 0 leaves it out.")
+    ] = 60.0,
+    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results"),
+    format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
+) -> int:
+    """Examine clock, lock, groups, governor, memory and disk; compare a program with itself."""
+    from harness.aa import compare_with_itself
+    from harness.doctor import examine
+    from harness.lock import is_held, measuring
+
+    findings = examine(results)
+    compared = None
+    if seconds and not is_held():
+        with measuring(wait=False):
+            compared = compare_with_itself(seconds)
+    if format is Format.json:
+        told = {"findings": [asdict(finding) for finding in findings]}
+        told["self_comparison"] = asdict(compared) if compared else None  # type: ignore[assignment]
+        print(json.dumps(told, indent=2))
+    else:
+        for finding in findings:
+            print(f"{'ok ' if finding.ok else '!  '} {finding.name:20} {finding.answer}")
+            if not finding.ok:
+                print(f"      → {finding.advice}.")
+        if compared:
+            _print_claim(compared)
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _print_claim(compared) -> None:
+    print(
+        f"A/A: {compared.blocks} pairs of a program with itself ({compared.median_s:.2f} s each), "
+        f"ratio {compared.ratio:.4f}."
+    )
+    print(
+        f"     Ten repeats could support here a claim of {100 * compared.claim:.1f} % "
+        "difference or more."
+    )
+    if compared.claim > LARGE_CLAIM:
+        print("      → Make the machine quieter (see above) or use more repeats.")

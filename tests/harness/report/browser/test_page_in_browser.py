@@ -1,0 +1,198 @@
+"""The report page as a browser sees it."""
+
+import pytest
+
+from harness.analysis import analyze
+from harness.page import write_report
+
+FIGURES = ["train", "test", "total", "accuracy", "ratios", "phases", "memory", "loss", "drift"]
+FIVE = ["myad", "myad-eager", "tensorflow", "pytorch", "an-engine-with-quite-a-long-name"]
+WIDEST = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
+# SVG text is drawn as paths, one group per text; its box in CSS pixels
+TEXT_BOXES = """
+[...document.querySelectorAll('#figure-NAME svg g[id*="-text_"]')]
+  .map(g => g.getBoundingClientRect())
+  .filter(b => b.width && b.height)
+  .map(b => [b.left, b.top, b.right, b.bottom])
+"""
+
+
+@pytest.fixture
+def page(make_run):
+    """page(...) -> path of the page of a synthetic run."""
+
+    def write(*arguments, **options):
+        return write_report(analyze(make_run(*arguments, **options))) / "index.html"
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def fresh(browser):
+    browser.errors.clear()
+    browser.requests.clear()
+    browser.media()
+
+
+def column(browser, index):
+    cells = f"[...document.querySelectorAll('.sortable tbody tr')].map(r => r.cells[{index}])"
+    return browser.evaluate(f"{cells}.map(c => c.dataset.value ?? c.textContent)")
+
+
+def click(browser, heading):
+    browser.evaluate(
+        "[...document.querySelectorAll('.sortable th button')]"
+        f".find(b => b.textContent === '{heading}').click()"
+    )
+
+
+def test_no_error_and_no_request_to_anywhere(browser, page):
+    path = page(fail={"3-myad": "signal"})
+    browser.open(path)
+    click(browser, "engine")
+    assert browser.errors == []
+    addresses = [url for url in browser.requests if not url.startswith("data:")]
+    assert addresses == [path.resolve().as_uri()]
+    assert "http://" not in path.read_text()
+    assert "https://" not in path.read_text()
+
+
+def test_all_figures_are_there_and_drawn(browser, page):
+    browser.open(page())
+    names = browser.evaluate("[...document.querySelectorAll('figure')].map(f => f.id)")
+    assert names == [f"figure-{name}" for name in FIGURES]
+    sizes = browser.evaluate(
+        "[...document.querySelectorAll('figure svg')]"
+        ".map(s => [s.getBoundingClientRect().width, s.getBoundingClientRect().height])"
+    )
+    assert all(width > 300 and height > 100 for width, height in sizes)
+    # every reference inside the drawings leads somewhere
+    assert browser.evaluate(
+        "[...document.querySelectorAll('svg use')]"
+        ".every(u => document.getElementById(u.getAttribute('href').slice(1)))"
+    )
+
+
+def test_ids_are_unique_although_the_figures_share_a_page(browser, page):
+    browser.open(page())
+    ids = browser.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_the_table_of_trials_sorts_by_number_and_by_text(browser, page):
+    browser.open(page(blocks=10, fail={"3-myad": "signal"}))
+    click(browser, "Testing time")  # the failed trial has none
+    values = column(browser, 5)
+    assert values[-1] == ""
+    numbers = [float(v) for v in values[:-1]]
+    assert numbers == sorted(numbers)
+    click(browser, "Testing time")
+    values = column(browser, 5)
+    assert values[-1] == ""  # absent stays last
+    assert [float(v) for v in values[:-1]] == sorted(numbers, reverse=True)
+    click(browser, "engine")
+    assert column(browser, 2) == ["myad"] * 10 + ["tensorflow"] * 10
+    assert (
+        browser.evaluate("document.querySelectorAll('.sortable th[aria-sort=ascending]').length")
+        == 1
+    )
+
+
+@pytest.mark.parametrize("width", [390, 320])
+def test_nothing_is_wider_than_a_phone(browser, page, width):
+    browser.open(page({name: 1.0 + k for k, name in enumerate(FIVE)}), width=width)
+    assert browser.evaluate(WIDEST) <= width
+
+
+def test_text_is_large_enough_on_a_phone(browser, page):
+    browser.open(page(), width=390)
+    boxes = browser.evaluate(TEXT_BOXES.replace("NAME", "train"))
+    assert min(bottom - top for _, top, _, bottom in boxes) > 4.5  # digits: two thirds of the size
+    assert (
+        browser.evaluate(
+            "Math.min(...[...document.querySelectorAll('main *')]"
+            ".map(e => parseFloat(getComputedStyle(e).fontSize)))"
+        )
+        >= 12
+    )
+
+
+def overlaps(boxes):
+    """Pairs of boxes that cover each other by more than a pixel in both directions."""
+    found = []
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        for other in boxes[i + 1 :]:
+            wide = min(right, other[2]) - max(left, other[0])
+            high = min(bottom, other[3]) - max(top, other[1])
+            if wide > 1 and high > 1:
+                found.append((boxes[i], other))
+    return found
+
+
+@pytest.mark.parametrize("engines", [FIVE[:1], [FIVE[0], FIVE[2]], FIVE])
+def test_texts_of_a_figure_do_not_overlap(browser, page, engines):
+    seconds = {name: 0.4 * 4.0**k for k, name in enumerate(engines)}
+    browser.open(page(seconds, epochs=4))
+    for name in FIGURES:
+        boxes = browser.evaluate(TEXT_BOXES.replace("NAME", name))
+        assert overlaps(boxes) == [], name
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_in_light_and_dark(browser, page, scheme):
+    browser.open(page())
+    browser.media(prefers_color_scheme=scheme)
+    shades = browser.evaluate(
+        "['body', '#figure-train svg g[id*=\"-text_\"] g'].map(s => {"
+        "const style = getComputedStyle(document.querySelector(s));"
+        "return [style.backgroundColor, style.color, style.fill] })"
+    )
+    paper, ink = luminance(shades[0][0]), luminance(shades[0][1])
+    assert (paper > ink) == (scheme == "light")
+    assert contrast(paper, ink) >= 7
+    assert contrast(paper, luminance(shades[1][2])) >= 7  # the figures' own text follows
+
+
+def luminance(colour):
+    """Relative luminance of "rgb(r, g, b)" (WCAG 2)."""
+    parts = [float(p) / 255 for p in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """Contrast ratio of two luminances (WCAG 2)."""
+    high, low = max(one, other), min(one, other)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_print_shows_every_trial_and_cuts_nothing_off(browser, page):
+    browser.open(page(), width=760)  # about the width of A4 in CSS pixels
+    browser.media("print")
+    assert browser.evaluate(WIDEST) <= 760
+    assert browser.evaluate(
+        "[...document.querySelectorAll('.scroll')].every(e => e.scrollHeight <= e.clientHeight + 1)"
+    )
+
+
+def test_a_name_with_markup_is_text(browser, page):
+    evil = "<img src=x onerror=document.title='hacked'>"
+    browser.open(page({"myad": 0.4, evil: 0.5}))
+    assert browser.evaluate("document.title") == "made: bench report"
+    assert browser.evaluate("document.querySelectorAll('img').length") == 0
+    assert evil in browser.evaluate("document.body.textContent")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"blocks": 1},
+        {"stop": 7},
+        {"fail": {f"{b}-{e}": "timeout" for b in range(10) for e in ("myad", "tensorflow")}},
+    ],
+    ids=["one block", "cut short", "nothing valid"],
+)
+def test_incomplete_runs_have_a_sound_page(browser, page, options):
+    browser.open(page(**options), width=390)
+    assert browser.errors == []
+    assert browser.evaluate(WIDEST) <= 390

@@ -6,6 +6,8 @@ ranges, so that no tolerance has to cover for them.
 
 from __future__ import annotations
 
+import os
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -194,3 +196,15 @@ def cases() -> dict[str, Case]:
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(2024)
+
+
+@pytest.fixture(scope="session")
+def keras():
+    """Keras on TensorFlow, one thread, no GPU: the reference of the conformance tests."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what TensorFlow's own imports warn of is not ours
+        import keras
+    return keras

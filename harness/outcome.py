@@ -62,7 +62,12 @@ def _figures(seen: Measurement) -> PhaseResult:
     # processes whose parent ignored their end are in nobody's books; the sampler may have seen them
     sampled_s = sum(seen.timeline.cpu_s.values())
     lost = sampled_s > 1.05 * (user_s + system_s) + 0.05 or not ended.get("adopts", True)
-    peak, tree_peak = peaks(seen.timeline, max(ended["max_rss"], left["max_rss"]), seen.group_bytes)
+    peak, tree_peak = peaks(
+        seen.timeline,
+        max(ended["max_rss"], left["max_rss"]),
+        seen.group_bytes,
+        ended["memory_method"],
+    )
     result = PhaseResult(
         outcome="ok",
         wall_s=wall_s,

@@ -66,7 +66,8 @@ def load(path: Path, model: dict[str, Any]) -> dict[str, np.ndarray]:
     """
     expected = parameter_shapes(model)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # opened here: NumPy leaves the file open where its content is damaged
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             _check_headers(archive, expected)
             weights = {name: archive[name] for name in expected}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:

@@ -10,7 +10,8 @@ import pytest
 from harness import shapes
 from harness.data.cache import DataSet
 from harness.engines import Engine
-from harness.verify import ReferenceFailed, Verifier, checks, document
+from harness.verify import ReferenceFailed, Verifier, document
+from harness.verify_checks import checks
 from harness.workload import parse
 
 FAKE = Path(__file__).parents[1] / "fakes" / "numpy_engine.py"

@@ -1,0 +1,151 @@
+"""Jobs outside of a run: small parts of a data set, trained on and classified by one engine."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import weights
+from harness.check import Fault, read_predictions
+from harness.contract import EXIT_UNSUPPORTED, PROTOCOL
+from harness.data.cache import DataSet, load_array
+from harness.engines import Engine
+from harness.environment import engine_environment
+from harness.outcome import conclude
+from harness.process import Control, Limits, run_process
+from harness.verify_checks import Check
+
+TEST_IMAGES = 500
+
+
+class NoResult(Exception):
+    """An engine that did not do a job of the verification; the message says why."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Weights before and after a job, and the loss of each epoch."""
+
+    start: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    losses: list[float]
+
+    @property
+    def moved(self) -> dict[str, np.ndarray]:
+        """How far each parameter moved: the gradient, where one step had a learning rate of 1."""
+        return {name: self.start[name] - end for name, end in self.weights.items()}
+
+
+@dataclass
+class Jobs:
+    """One workload and its data; every job gets a folder of its own below `folder`."""
+
+    workload: dict[str, Any]
+    dataset: DataSet
+    folder: Path
+    threads: int = 1
+    seed: int = 0
+    limits: Limits = field(default_factory=lambda: Limits(timeout_s=600, sample_interval_s=None))
+    control: Control = field(default_factory=Control)
+
+    def classes(self, engine: Engine, dtype: str, trained: dict[str, np.ndarray]) -> np.ndarray:
+        """Classes of the first test images with the given weights. Raises: NoResult."""
+        folder = self._new_folder(engine)
+        workload = self._workload({}, dtype)
+        images = load_array(self.dataset.paths["test_images"])[:TEST_IMAGES]
+        np.save(folder / "images.npy", images)
+        weights.save(folder / "weights.npz", {n: w.astype(dtype) for n, w in trained.items()})
+        job = self._job(engine, "test", workload, folder)
+        self._run(engine, job, folder, len(images))
+        try:
+            return read_predictions(job, len(images))
+        except Fault as fault:
+            raise NoResult(f"test: {fault.reason}") from fault
+
+    def train(
+        self, engine: Engine, check: Check, dtype: str, changes: dict[str, Any] | None = None
+    ) -> Result:
+        """Do the job of a check, or that of a mistake. Raises: NoResult."""
+        changes = changes or {}
+        folder = self._new_folder(engine)
+        workload = self._workload({**check.training, "epochs": check.epochs}, dtype)
+        batch = workload["training"]["batch_size"]
+        count = min(max(int(check.batches * batch), 1), self.dataset.counts["train"])
+        images = load_array(self.dataset.paths["train_images"])[:count]
+        labels = load_array(self.dataset.paths["train_labels"])[:count]
+        if "keep" in changes:
+            images, labels = images[changes["keep"](batch)], labels[changes["keep"](batch)]
+        np.save(folder / "images.npy", images)
+        np.save(folder / "labels.npy", labels)
+        start = weights.initial_weights(workload["model"], self.seed, dtype)
+        if "start" in changes:
+            start = {name: changes["start"](values) for name, values in start.items()}
+        weights.save(folder / "initial.npz", start)
+        job = self._job(engine, "train", workload, folder)
+        if workload["training"]["shuffle"]:
+            order = weights.order(self.seed, check.epochs, len(images))
+            order = changes.get("order", lambda given: given)(order)
+            np.save(folder / "order.npy", order)
+            job["data"]["order"] = str(folder / "order.npy")
+        losses = self._run(engine, job, folder, len(images))
+        end = weights.load(Path(job["weights"]), workload["model"])
+        return Result(start, end, losses)
+
+    def _workload(self, training: dict[str, Any], dtype: str) -> dict[str, Any]:
+        changed = {**self.workload["training"], **training, "dtype": dtype}
+        return {**self.workload, "training": changed}
+
+    def _new_folder(self, engine: Engine) -> Path:
+        folder = self.folder / f"{engine.name}-{secrets.token_hex(4)}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def _job(
+        self, engine: Engine, phase: str, workload: dict[str, Any], folder: Path
+    ) -> dict[str, Any]:
+        training = phase == "train"
+        return {
+            "protocol": PROTOCOL,
+            "phase": phase,
+            "engine": engine.name,
+            "nonce": secrets.token_hex(16),
+            "seed": self.seed,
+            "threads": self.threads,
+            "workload": workload,
+            "data": {
+                "images": str(folder / "images.npy"),
+                "labels": str(folder / "labels.npy") if training else None,
+                "order": None,
+            },
+            "initial_weights": str(folder / "initial.npz") if training else None,
+            "weights": str(folder / "weights.npz"),
+            "predictions": None if training else str(folder / "predictions.npy"),
+            "report": str(folder / "report.jsonl"),
+        }
+
+    def _run(self, engine: Engine, job: dict[str, Any], folder: Path, examples: int) -> list[float]:
+        """Run one process; returns the losses of its epochs. Raises: NoResult."""
+        path = folder / "job.json"
+        path.write_text(json.dumps(job), encoding="utf-8")
+        cache = self.folder / "cache" / engine.name
+        cache.mkdir(parents=True, exist_ok=True)
+        seen = run_process(
+            [*engine.command, job["phase"], "--job", str(path)],
+            folder,
+            engine_environment(cache, threads=self.threads),
+            report=Path(job["report"]),
+            limits=self.limits,
+            control=self.control,
+        )
+        result = conclude(seen, job, folder, self.limits, examples)
+        if result.exit_code == EXIT_UNSUPPORTED:
+            lines = result.stderr_tail.strip().splitlines()
+            raise NoResult(lines[-1] if lines else "unsupported workload")
+        if result.outcome != "ok":
+            raise NoResult(f"{job['phase']}: {result.outcome}: {result.reason}")
+        return [float(epoch.loss or 0.0) for epoch in result.epochs]

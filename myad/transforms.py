@@ -57,7 +57,9 @@ def value_and_grad(
             targets = [args[i] for i in chosen]
             gradients = _gradients(value, None, targets, bit, boxed, "grad")
             value = _returned(value, bit, boxed)
-            aux = map_leaves(lambda leaf: _returned(leaf, bit, boxed), aux)
+            aux = map_leaves(
+                lambda leaf: _returned(leaf, bit, boxed) if type(leaf) is Tensor else leaf, aux
+            )
         finally:
             thread_state.active = before
             free_bit(bit)

@@ -90,9 +90,16 @@ def _(dz, z, x):
     return (None,)
 
 
+@floor.kernel
+def _(k, x):
+    return k.map(lambda a: k.apply("floor", a), x)
+
+
 @primitive
 def where(condition, x, y):
     """x where `condition` (booleans) holds, y elsewhere; all three are broadcast."""
+    if condition.dtype != BOOL:  # NumPy would take any number but 0 for true
+        where.shape_rule(condition, x, y)
     return np.where(condition, x, y)
 
 

@@ -145,8 +145,6 @@ def test_every_schedule_gives_the_same_sums(schedule, rng):
     out[:] = 0
     renderer = Renderer()
     renderer.function(code)
-    import ctypes
-
     module = NativeModule(
         renderer.text().replace("define internal void @sums", "define void @sums")
     )

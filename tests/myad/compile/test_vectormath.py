@@ -1,0 +1,49 @@
+"""Accuracy of the vector functions over their whole range."""
+
+import ctypes
+import math
+
+import numpy as np
+import pytest
+
+from myad.compile.native import NativeModule
+from myad.compile.vectormath import exp
+
+LANES = 8
+
+
+def native_exp(values):
+    dtype = {"float32": "f32", "float64": "f64"}[values.dtype.name]
+    name, sources = exp(dtype, LANES)
+    kind = f"<{LANES} x {'float' if dtype == 'f32' else 'double'}>"
+    caller = (
+        f"define void @call(ptr %x, ptr %y) {{\n %a = load {kind}, ptr %x, align 4\n"
+        f" %b = call {kind} {name}({kind} %a)\n store {kind} %b, ptr %y, align 4\n ret void\n}}"
+    )
+    module = NativeModule("\n".join([*sources.values(), caller, "attributes #0 = { nounwind }"]))
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(module.address("call"))
+    result = np.empty_like(values)
+    for first in range(0, len(values), LANES):
+        call(values[first:].ctypes.data, result[first:].ctypes.data)
+    return result
+
+
+@pytest.mark.parametrize(("dtype", "low", "high"), [("f4", -87, 88.7), ("f8", -708, 709.7)])
+def test_exp_is_exact_to_two_units_in_the_last_place(dtype, low, high):
+    x = np.linspace(low, high, 80_000).astype(dtype)
+    exact = np.exp(x.astype(np.longdouble))
+    error = np.abs(native_exp(x) - exact) / np.spacing(exact.astype(dtype))
+    assert error.max() <= 2
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_exp_keeps_nan_infinity_and_zero(dtype):
+    x = np.array([np.nan, np.inf, -np.inf, 0, 1000, -1000, 89, -0.0], dtype)
+    got = native_exp(x)
+    assert math.isnan(got[0])
+    np.testing.assert_array_equal(got[[1, 2, 3, 4, 5, 7]], [np.inf, 0, 1, np.inf, 0, 1])
+
+
+def test_exp_underflows_gradually():
+    x = np.full(LANES, -100, "f4")
+    np.testing.assert_allclose(native_exp(x), np.exp(x), rtol=0.05)

@@ -44,11 +44,12 @@ def load(model: Sequential, path: str | Path) -> None:
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of an `.npz` file by name. Raises: WeightsError, OSError."""
     import zipfile  # as above
+    import zlib
 
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as fault:
+    except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as fault:
         raise WeightsError(f"weights: {path} is no readable .npz file: {fault}.") from fault
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if bad:

@@ -14,11 +14,12 @@ from myad.compile.kernel import Kernel, KernelBuilder, Source
 from myad.compile.layout import Layout, Machine
 from myad.compile.loops import BYTES, LoopCode, Storage
 from myad.compile.lower import lower
-from myad.compile.schedule import choose, plan
-from myad.compile.simplify import simplify
+from myad.compile.schedule import choose, natural, plan
+from myad.compile.simplify import expand, remove_unread, simplify
 from myad.compile.split import split_dimensions
 from myad.program import Program
 
+PASSES = ("fold", "fuse", "split", "layouts")  # what can be left out, to see what it gains
 ALIGN = 64  # bytes: a cache line, and the widest vector
 
 
@@ -63,7 +64,7 @@ class Plan:
 
 def build(
     program: Program, machine: Machine, *, state: Mapping[int, int] | None = None,
-    streams: Sequence[int] = (),
+    streams: Sequence[int] = (), without: Sequence[str] = (),
 ) -> Plan:  # fmt: skip
     """Plan `program` for `machine`.
 
@@ -71,21 +72,25 @@ def build(
         state: {output: input} positions: the output's new value takes the place of the input's.
         streams: positions of inputs that are the caller's own memory, indexed by example; a
             further array of row numbers says which example is where.
+        without: names of `PASSES` to leave out; the result is the same, only slower.
     """
-    program = simplify(program)
+    program = expand(remove_unread(program)) if "fold" in without else simplify(program)
     kernels, buffers = kernels_of(program)
     inputs = [buffers[v] for v in program.inputs]
     outputs = [buffers[v] for v in program.outputs]
     for position in streams:
         inputs[position].kind = "stream"
     constants = {b: v.value for v, b in buffers.items() if v.value is not None}
-    kernels = fuse(kernels, set(outputs))
-    kernels = split_dimensions(_place_state(kernels, inputs, outputs, state or {}))
+    if "fuse" not in without:
+        kernels = fuse(kernels, set(outputs))
+    kernels = _place_state(kernels, inputs, outputs, state or {})
+    if "split" not in without:
+        kernels = split_dimensions(kernels)
     used = _buffers_of(kernels, inputs, outputs)
     if streams:
         count = program.inputs[streams[0]].shape[0]
         used.append(Buffer("rows", (count,), "i32", "stream_rows"))
-    layouts = plan(kernels, used, machine)
+    layouts = natural(used, machine) if "layouts" in without else plan(kernels, used, machine)
     codes = []
     for kernel in kernels:
         schedule = choose(kernel, layouts, machine)

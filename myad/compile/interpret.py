@@ -23,7 +23,8 @@ _OPS: dict[str, Any] = {
     "max": np.maximum, "min": np.minimum, "lt": np.less, "le": np.less_equal, "gt": np.greater,
     "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and": np.bitwise_and,
     "or": np.bitwise_or, "xor": np.bitwise_xor, "shr": np.right_shift, "shl": np.left_shift,
-    "neg": np.negative, "abs": np.abs, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
+    "neg": np.negative, "abs": np.abs, "floor": np.floor, "exp": np.exp, "log": np.log,
+    "sqrt": np.sqrt,
     "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "not": np.logical_not, "select": np.where,
 }  # fmt: skip
 _ACROSS: dict[str, Any] = {"add": np.sum, "max": np.max, "min": np.min}

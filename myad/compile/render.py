@@ -27,8 +27,8 @@ _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", 
             "shr": "lshr", "shl": "shl"}  # fmt: skip
 _FLOAT_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
 _INT_COMPARE = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
-_INTRINSICS = {"abs": "fabs", "log": "log", "sqrt": "sqrt", "tanh": "tanh", "pow": "pow",
-               "fma": "fma", "sin": "sin", "cos": "cos"}  # fmt: skip
+_INTRINSICS = {"abs": "fabs", "floor": "floor", "log": "log", "sqrt": "sqrt", "tanh": "tanh",
+               "pow": "pow", "fma": "fma", "sin": "sin", "cos": "cos"}  # fmt: skip
 
 
 class Renderer:

@@ -28,9 +28,14 @@ MAX_SHARED = 256  # the same where neighbours share loads
 LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
 
 
+def natural(buffers: list[Buffer], machine: Machine) -> dict[Buffer, Layout]:
+    """Row-major layouts, the last dimension contiguous."""
+    return {b: Layout(b, machine, tuple(range(len(b.shape)))) for b in buffers}
+
+
 def plan(kernels: list[Kernel], buffers: list[Buffer], machine: Machine) -> dict[Buffer, Layout]:
     """The layout of every buffer, by descent on the modelled cost."""
-    layouts = {b: Layout(b, machine, tuple(range(len(b.shape)))) for b in buffers}
+    layouts = natural(buffers, machine)
     touching: dict[Buffer, list[Kernel]] = {b: [] for b in buffers}
     for kernel in kernels:
         for buffer in {kernel.output, *(load.buffer for load in kernel.reads)}:

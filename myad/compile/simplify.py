@@ -5,11 +5,13 @@ Each pass replays the steps into a new program, which is checked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from myad.compile.kernel import common_factors
 from myad.core import Tensor
 from myad.errors import CompileError
 from myad.program import Program, Step, Variable
@@ -71,8 +73,8 @@ def fold_constants(program: Program) -> Program:
     return replay(program, replace)
 
 
-_NEUTRAL = {"mul": 1.0, "add": 0.0, "sub": 0.0, "div": 1.0}
-_MOVES = ("reshape", "broadcast_to", "transpose", "astype", "cast", "sum", "unbroadcast")
+_NEUTRAL = {"multiply": 1.0, "add": 0.0, "subtract": 0.0, "divide": 1.0}
+_MOVES = ("reshape", "broadcast_to", "transpose", "cast")
 
 
 def _unchanged(step: Step, inputs: list[Variable]) -> Variable | None:
@@ -85,7 +87,7 @@ def _unchanged(step: Step, inputs: list[Variable]) -> Variable | None:
     if name in _NEUTRAL and len(inputs) == 2:
         for x, other in ((inputs[0], inputs[1]), (inputs[1], inputs[0])):
             neutral = other.value is not None and bool(np.all(other.value == _NEUTRAL[name]))
-            if neutral and same(x) and (x is inputs[0] or name in ("mul", "add")):
+            if neutral and same(x) and (x is inputs[0] or name in ("multiply", "add")):
                 return x
     if name in _MOVES and same(inputs[0]):
         trivial = name != "transpose" or sum(s > 1 for s in out.shape) <= 1
@@ -111,12 +113,22 @@ def expand(program: Program) -> Program:
 
 
 def _composed(step: Step) -> bool:
-    return getattr(step.op.kernel_rule, "composed", False)
+    return getattr(step.op.kernel_rule, "composed", False) or _uneven(step)
+
+
+def _uneven(step: Step) -> bool:
+    """A reshape that neither merges nor splits whole axes: it goes through a flat array."""
+    if step.op.name != "reshape":
+        return False
+    return common_factors(step.inputs[0].shape, step.output.shape) is None
 
 
 def _expand(new: Program, step: Step, inputs: list[Variable]) -> Variable:
     if not _composed(step):
         return new.append(step.op, inputs, step.static)
+    if _uneven(step):
+        flat = new.append(step.op, inputs, {"shape": (math.prod(step.output.shape),)})
+        return new.append(step.op, [flat], step.static)
     tensors = [Tensor(v if v.value is None else v.value) for v in inputs]
     result = step.op.kernel_rule(*tensors, **step.static)
     value = result.value

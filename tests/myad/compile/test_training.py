@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 
 import myad
 from myad.compile import CompiledTraining, compile_predict, compile_training
+from myad.compile.build import PASSES, build
+from myad.compile.layout import Machine
+from myad.compile.module import Module
 from myad.errors import CompileError, DataError, NotFiniteError
+from myad.trace import trace
 
 STEPS = 1000
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
@@ -373,3 +377,23 @@ print("ok")
 def test_nothing_behind_the_data_is_read():
     done = subprocess.run([sys.executable, "-c", GUARDED], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "ok"), done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("left_out", PASSES)
+def test_leaving_out_a_pass_changes_nothing_but_speed(left_out):
+    images, labels = data(4)
+    model = myad.Sequential(LAYERS["two-convs"], (7, 6, 2), dtype="float64")
+    step = myad.training_step(model, "sparse_categorical_crossentropy", myad.SGD())
+    arguments = [model.parameters, {"step": np.zeros((), np.int32)}, images, labels]
+    program, _ = trace(step, *arguments)
+    results = []
+    for without in ((), (left_out,)):
+        plan = build(program, Machine(32, 16), without=without)
+        module = Module(plan)
+        values = [*model.parameters.values(), arguments[1]["step"], images, labels]
+        for buffer, value in zip(plan.inputs, values, strict=True):
+            module.write(buffer, value)
+        module.run()
+        results.append([module.read(buffer) for buffer in plan.outputs])
+    for first, second in zip(*results, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-12, atol=1e-14)

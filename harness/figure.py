@@ -33,6 +33,7 @@ MANY = 2000  # more points than this are drawn as pixels inside the SVG
 LONGEST_NAME = 22
 STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
+    "axes.facecolor": "none",  # the page's own background shows through
     "axes.labelcolor": INK,
     "axes.linewidth": 0.8,
     "axes.spines.right": False,

@@ -81,3 +81,5 @@ FIGURE_METRICS = tuple(
     BY_KEY[key] for key in ("train_wall_s", "test_wall_s", "total_wall_s", "accuracy")
 )
 """The study's four figures."""
+HEADLINES = ("train_wall_s", "test_wall_s", "peak_rss_bytes")
+"""What is told of each engine where many are compared; the tables hold the rest."""

@@ -24,7 +24,7 @@ from harness.figure import (
     short,
     value_axis,
 )
-from harness.metrics import FIGURE_METRICS, RATIO_METRICS, Metric
+from harness.metrics import FIGURE_METRICS, HEADLINES, RATIO_METRICS, Metric
 from harness.published import PUBLISHED, exact, is_comparable
 
 
@@ -115,9 +115,11 @@ def _write_values(axis: Axes, texts: list[str]) -> None:
 
 def ratio_figure(analysis: Analysis) -> Figure | None:
     """Every engine against the baseline: ratio and interval of each metric, on a log axis."""
+    few = len(analysis.rivals) == 1
     cells = [
         cell
         for metric in RATIO_METRICS
+        if few or metric.key in HEADLINES
         for name in analysis.rivals
         if (cell := analysis.comparisons[name, analysis.baseline][metric.key]).ratio.ratio
         and not cell.withheld
@@ -135,7 +137,7 @@ def ratio_figure(analysis: Analysis) -> Figure | None:
     axis.tick_params(axis="y", length=0, labelsize=8.5)
     axis.set_ylim(len(cells) - 0.4, -0.6)
     log_axis(axis, min(ends) / 1.5, max(ends) * 1.5, plain)
-    axis.set_xlabel(f"ratio to {short(analysis.baseline)}, log scale; left of 1 is less")
+    axis.set_xlabel(f"ratio to {short(analysis.baseline)}, log scale")
     axis.grid(axis="x")
     axis.set_title("Ratios with 95 % intervals")
     _write_values(axis, [units.ratio(cell.ratio.ratio) for cell in cells])

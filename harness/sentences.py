@@ -2,16 +2,16 @@
 
 from harness import units
 from harness.analysis import Analysis, Comparison
+from harness.metrics import HEADLINES
 from harness.stats import accuracy_word
 
-HEADLINES = ("train_wall_s", "test_wall_s", "total_wall_s", "peak_rss_bytes")
 TWOFOLD = 1.5  # below this a difference reads better as per cent than as "1.07 times"
 
 
 def conclusions(analysis: Analysis) -> list[str]:
     """One sentence per metric for every engine against the baseline, in the order of tables.
 
-    With more than two engines the loops are left to the tables: a page of sentences is read by
+    With more than two engines only the headline metrics are told: a page of sentences is read by
     nobody.
     """
     if not analysis.run.valid():

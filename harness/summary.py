@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from harness import units
 from harness.analysis import Analysis, analyze, analyze_run
@@ -11,7 +12,7 @@ from harness.cautions import warnings
 from harness.published import SOURCE, difference_of_work, is_comparable
 from harness.sentences import conclusions
 from harness.store import Run
-from harness.table import published_table, show, terminal_tables
+from harness.table import MEDIAN, published_table, show, terminal_tables
 
 
 def print_summary(run_folder: Path, console: Console | None = None) -> Analysis:
@@ -47,7 +48,6 @@ def show_summary(analysis: Analysis, console: Console) -> None:
         console.print(f"[yellow]! {escape(text)}[/yellow]")
 
 
-def live_tables(run: Run, width: int) -> list[object]:
-    """The tables of the trials so far, for `rich.live.Live`: medians would jump less than means,
-    but the table is the final one, so that nothing changes its meaning when the run ends."""
-    return list(terminal_tables(analyze_run(run), width))
+def live_tables(run: Run, width: int) -> list[Table]:
+    """The medians and ratios of the trials so far, for `rich.live.Live`."""
+    return list(terminal_tables(analyze_run(run), width, MEDIAN))

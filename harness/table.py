@@ -1,6 +1,7 @@
 """Analysis -> tables: for the terminal (rich), and as pandas frames for CSV and Parquet."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -21,44 +22,47 @@ COLUMN_WIDTH = 17  # "0.123 ± 0.004 ms" and a gap
 RATIO_WIDTH = 25  # "0.00 points, inconclusive"
 
 
-def terminal_tables(analysis: Analysis, width: int) -> Iterable[Table]:
+def terminal_tables(
+    analysis: Analysis, width: int, centre: "Centre | None" = None
+) -> Iterable[Table]:
     """The run's tables for a terminal of that many columns.
 
     Metrics are rows and engines columns while that fits; in a narrower terminal every metric has
-    lines of its own, one per engine.
+    lines of its own, one per engine. centre: what is shown of a sample, mean ± sd by default.
     """
+    centre = centre or MEAN
     needed = 16 + COLUMN_WIDTH * len(analysis.engines) + RATIO_WIDTH * len(analysis.rivals)
-    yield wide_table(analysis) if needed <= width else narrow_table(analysis)
+    yield wide_table(analysis, centre) if needed <= width else narrow_table(analysis, centre)
 
 
-def wide_table(analysis: Analysis) -> Table:
+def wide_table(analysis: Analysis, centre: "Centre") -> Table:
     """Metrics down, engines across, then the ratio of each engine to the baseline."""
     table = Table(box=None, pad_edge=False, title=None)
-    table.add_column("mean ± sd", no_wrap=True)
+    table.add_column(centre.heading, no_wrap=True)
     for name in analysis.engines:
         table.add_column(escape(name), justify="right", no_wrap=True)
     for name in analysis.rivals:
         heading = f"{escape(name)} / {escape(analysis.baseline)}"
         table.add_column(heading, justify="right", overflow="fold")
     for metric in METRICS:
-        cells = [mean_and_sd(analysis, name, metric) for name in analysis.engines]
+        cells = [centre.text(analysis, name, metric) for name in analysis.engines]
         cells += [ratio_text(analysis, name, metric) for name in analysis.rivals]
         table.add_row(metric.title, *cells)
     table.add_row("Trials valid", *(valid_text(analysis, name) for name in analysis.engines))
     return table
 
 
-def narrow_table(analysis: Analysis) -> Table:
+def narrow_table(analysis: Analysis, centre: "Centre") -> Table:
     """One line per metric and engine, with the ratio to the baseline."""
     table = Table(box=None, pad_edge=False, show_header=True)
     table.add_column("", overflow="fold")
-    table.add_column("mean ± sd", justify="right", overflow="fold")
+    table.add_column(centre.heading, justify="right", overflow="fold")
     table.add_column("ratio", justify="right", overflow="fold")
     for metric in METRICS:
         table.add_row(f"[bold]{metric.title}[/bold]", "", "")
         for name in analysis.engines:
             ratio = ratio_text(analysis, name, metric) if name in analysis.rivals else ""
-            table.add_row(f"  {escape(name)}", mean_and_sd(analysis, name, metric), ratio)
+            table.add_row(f"  {escape(name)}", centre.text(analysis, name, metric), ratio)
     table.add_row("[bold]Trials valid[/bold]", "", "")
     for name in analysis.engines:
         table.add_row(f"  {escape(name)}", valid_text(analysis, name), "")
@@ -75,6 +79,23 @@ def mean_and_sd(analysis: Analysis, engine: str, metric: Metric) -> str:
     per_unit = figures.mean / float(number.replace(",", "")) if figures.mean else 1.0
     decimals = len(number.partition(".")[2])
     return f"{number} ± {figures.sd / per_unit:,.{decimals}f} {unit}"
+
+
+def median_text(analysis: Analysis, engine: str, metric: Metric) -> str:
+    """The median with its unit."""
+    return metric.text(analysis.figures(engine, metric.key).median)
+
+
+@dataclass(frozen=True)
+class Centre:
+    """What a table shows of a sample: its heading and the text of a cell."""
+
+    heading: str
+    text: Callable[[Analysis, str, Metric], str]
+
+
+MEAN = Centre("mean ± sd", mean_and_sd)
+MEDIAN = Centre("median so far", median_text)
 
 
 def ratio_text(analysis: Analysis, engine: str, metric: Metric) -> str:

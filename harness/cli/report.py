@@ -35,13 +35,19 @@ def report(
     format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
     open: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
-    """Write the report of a run, complete or not, into its folder, and print it."""
+    """Write the report of a run, complete or not, into its folder, and print it.
+
+    The name of a sweep draws its curves anew.
+    """
+    if run is not None and _is_sweep(results / run):
+        return _report_sweep(results / run)
+    from harness.analysis import analyze
     from harness.page import write_report
     from harness.runs import find_run
     from harness.summary import print_summary
 
     folder = find_run(run, results)
-    analysis = print_summary(folder) if format is Format.table else analysis_of(folder)
+    analysis = print_summary(folder) if format is Format.table else analyze(folder)
     written = write_report(analysis)
     if format is Format.json:
         from harness.document import report_document
@@ -57,8 +63,12 @@ def report(
         raise NothingMeasuredError(f"{folder}: no trial is valid, so nothing was measured.")
 
 
-def analysis_of(folder: Path):
-    """The figures of a run, without printing them."""
-    from harness.analysis import analyze
+def _is_sweep(folder: Path) -> bool:
+    return (folder / "sweep.json").is_file()
 
-    return analyze(folder)
+
+def _report_sweep(folder: Path) -> None:
+    from harness.sweep_page import read_sweep, write_sweep_report
+
+    written = write_sweep_report(read_sweep(folder))
+    print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)

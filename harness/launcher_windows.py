@@ -181,6 +181,7 @@ def result(code, start_ns, end_ns, stopped, figures, logs):
         "stopped": stopped.get("reason"),
         **figures,
         "memory_method": "PeakWorkingSetSize",
+        "floor_bytes": 0,
         "voluntary_switches": None,
         "involuntary_switches": None,
         "left_behind": {"left": 0, "user_s": 0.0, "system_s": 0.0, "max_rss": 0},

@@ -105,6 +105,9 @@ COUNTS = (
 
 def _degraded(seen: Measurement) -> list[str]:
     words = list(seen.ended.get("degraded", []))
+    if seen.ended["max_rss"] <= seen.ended["floor_bytes"]:
+        floor = seen.ended["floor_bytes"] / 1e6
+        words.append(f"a peak below the launcher's own {floor:.1f} MB cannot be told")
     if seen.timeline.most_processes > 1 and seen.group_bytes is None:
         words.append("no cgroup of its own: the peak of several processes is sampled")
     return words

@@ -25,6 +25,7 @@ LAUNCHER = Path(__file__).with_name(
 )
 REPORT_CAP = 16 << 20  # a report is a few hundred bytes; one that grows beyond this is an attack
 POLL_S = 0.05
+SWEEP_S = 5.0  # how long to go on killing what a killed launcher has left
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,14 @@ class Process:
     def _sweep(self) -> None:
         """If the launcher was killed, its engine's session may live on: end that."""
         session = self.started.get("pid")
-        if session is None or not hasattr(os, "getsid"):
+        if session is None or self._launcher.returncode == 0 or not hasattr(os, "getsid"):
             return
-        for process in psutil.pids():
-            with contextlib.suppress(OSError):
-                if os.getsid(process) == session:
-                    os.kill(process, signal.SIGKILL)
+        deadline = time.monotonic() + SWEEP_S
+        while time.monotonic() < deadline and (members := _session(session)):
+            for member in members:
+                with contextlib.suppress(OSError):
+                    os.kill(member, signal.SIGKILL)
+            time.sleep(0.01)
 
 
 class Control:
@@ -282,6 +285,16 @@ def _order(
         "cpus": list(limits.cpus) if limits.cpus else None,
         "cgroup": str(group) if group else None,
     }
+
+
+def _session(session: int) -> list[int]:
+    """PIDs of the living processes of a session."""
+    found = []
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(OSError):
+            if process.info["status"] != psutil.STATUS_ZOMBIE and os.getsid(process.pid) == session:
+                found.append(process.pid)
+    return found
 
 
 def _pipe(launcher: "subprocess.Popen[bytes]", name: str) -> IO[bytes]:

@@ -48,6 +48,16 @@ def test_short_spike_is_seen(trial):
     assert (peak.method, peak.bound) == ("wait4 ru_maxrss", "exact")
 
 
+def test_peak_below_the_launchers_own_is_labelled(trial, home):
+    script = home / "engine.sh"
+    script.write_text("#!/bin/sh\nexit 0\n")
+    script.chmod(0o755)
+    train = trial("", command=str(script)).train
+    assert train.peak_rss.bytes < 16 * MEGABYTE
+    assert "below the launcher's own" in train.degraded[0]
+    assert trial("touch:50").train.degraded == []
+
+
 def test_children_are_added(trial):
     train = trial("children:150,150").train
     assert train.tree_peak.bytes == pytest.approx(300 * MEGABYTE, rel=0.1)

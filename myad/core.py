@@ -208,10 +208,11 @@ class Tensor:
     tracked: int
 
     def __init__(self, value: Any, dtype: Any = None, *, requires_grad: bool = False) -> None:
-        if type(value) is Tensor:
-            value = value.value
-        if type(value) is not ndarray and not isinstance(value, AbstractValue):
-            value = np.asarray(value)
+        if type(value) is not ndarray:
+            if type(value) is Tensor:
+                value = value.value
+            if not isinstance(value, AbstractValue):
+                value = np.asarray(value)
         if dtype is not None:
             value = np.asarray(value, dtype=dtype)
         self.value = value

@@ -59,15 +59,17 @@ class Optimizer:
         step = state["step"]
         new: Arrays = {}
         new_state: Arrays = {"step": step + 1}
+        slots = self.slots()
         factors: dict[Any, Any] = {}  # one per dtype: they cost more than a small weight's update
         for name, p in parameters.items():
-            if p.dtype not in factors:
-                factors[p.dtype] = self.factors(step, p.dtype)
+            dtype = p.dtype
+            if dtype not in factors:
+                factors[dtype] = self.factors(step, dtype)
             if self.weight_decay is not None:
-                p = p - p * self.weight_decay * self._rate(step, p.dtype)
-            slots = [state[f"{name}.{slot}"] for slot in self.slots()]
-            new[name], slots = self.rule(p, gradients[name], slots, factors[p.dtype])
-            for slot, value in zip(self.slots(), slots, strict=True):
+                p = p - p * self.weight_decay * self._rate(step, dtype)
+            old = [state[f"{name}.{slot}"] for slot in slots] if slots else []
+            new[name], kept = self.rule(p, gradients[name], old, factors[dtype])
+            for slot, value in zip(slots, kept, strict=True):
                 new_state[f"{name}.{slot}"] = value
         return new, new_state
 

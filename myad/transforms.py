@@ -208,15 +208,21 @@ def _gradients(
 
     def read(x: Tensor) -> Any:
         dx = found.get(id(x))
-        return _returned(np.zeros(x.shape, x.dtype) if dx is None else dx, bit, boxed)
+        if dx is None:
+            dx = np.zeros(x.shape, x.dtype)
+        return _returned(dx, bit, boxed)
 
     return [map_leaves(read, target) for target in targets]
 
 
 def _returned(z: Any, bit: int, boxed: bool) -> Any:
     """`z` as a caller gets it: without the bit, and as an array if nothing needs a Tensor."""
-    z = release(z, bit)
+    if type(z) is np.ndarray:
+        return Tensor(z) if boxed else z
     if type(z) is Tensor:
+        if not boxed and z.tracked == bit and type(z.value) is np.ndarray:
+            return z.value
+        z = release(z, bit)
         plain = not boxed and not z.tracked and type(z.value) is np.ndarray
         return z.value if plain else z
     return Tensor(z) if boxed else np.asarray(z)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+SEQUENCES = (tuple, list)
+
 
 def leaves(tree: Any) -> list[Any]:
     """The leaves of `tree`, in order; None is no leaf."""
@@ -14,7 +16,7 @@ def leaves(tree: Any) -> list[Any]:
         node = waiting.pop()
         if isinstance(node, dict):
             waiting.extend(reversed(node.values()))
-        elif isinstance(node, tuple | list):
+        elif isinstance(node, SEQUENCES):
             waiting.extend(reversed(node))
         elif node is not None:
             found.append(node)
@@ -25,6 +27,6 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """`tree` with each leaf replaced by `function(leaf)`."""
     if isinstance(tree, dict):
         return {key: map_leaves(function, node) for key, node in tree.items()}
-    if isinstance(tree, tuple | list):
+    if isinstance(tree, SEQUENCES):
         return type(tree)([map_leaves(function, node) for node in tree])
     return None if tree is None else function(tree)

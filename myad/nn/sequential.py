@@ -129,9 +129,8 @@ class Sequential:
         self._check_input(x)
         updates: dict[str, Any] = {}
         last = len(self.layers) - 1
-        for i, layer in enumerate(self.layers):
-            names = self._names[i]
-            own = {name: parameters[full] for name, full in names.items()}
+        for i, (layer, names) in enumerate(zip(self.layers, self._names, strict=True)):
+            own = {name: parameters[full] for name, full in names.items()} if names else {}
             layer_key = None if key is None else key + _stream(i)
             x, changed = layer.apply(own, x, training=training, key=layer_key)
             if changed:
@@ -146,7 +145,7 @@ class Sequential:
             return self.apply(self.parameters, Tensor(as_operand(x)))[0]
 
     def _check_input(self, x: Any) -> None:
-        if tuple(x.shape[1:]) != self.input_shape or len(x.shape) == 0:
+        if x.shape[1:] != self.input_shape or x.shape == ():
             raise ShapeError(
                 f"model: inputs must be (N, {', '.join(map(str, self.input_shape))}), not"
                 f" {tuple(x.shape)}."

@@ -94,9 +94,10 @@ def max_pool2d_gradient(dz, z, x, *, pool_size, strides):
     if pool_size == strides:
         pixels, top = split_tiles(x, pool_size, out), z.reshape(-1)
         tiles = np.empty(pixels.shape, dz.dtype)
-        for pixel, tile in zip(pixels, tiles, strict=True):
+        for pixel, tile in zip(pixels[:-1], tiles[:-1], strict=True):
             np.multiply(rest, pixel == top, out=tile)
             np.subtract(rest, tile, out=rest)
+        tiles[-1] = rest
         return join_tiles(tiles, pool_size, out, x.shape)
     dx = np.zeros(x.shape, dz.dtype)
     rest = rest.reshape(dz.shape)

@@ -115,7 +115,7 @@ def _degraded(seen: Measurement) -> list[str]:
 
 def _process_fault(seen: Measurement, result: PhaseResult, limits: Limits) -> Fault | None:
     """What the end of the process alone says, before its report is read."""
-    after = f"after {result.wall_s or seen.outer_wall_s:.1f} s"
+    after = f"after {result.wall_s or seen.outer_wall_s:.2f} s"
     if not seen.ended:
         outcome = "interrupted" if "launcher ended" in seen.failure else "not_started"
         return Fault(outcome, f"{seen.failure}.")  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ class Display:
         line = f"{self._done}/{self._total} {trial_line(trial)}"
         left = self.clock.left_s()
         if self._live is None and left is not None and self._done < self._total:
-            line += f"; {_duration(left)} left"
+            line += f" ({_duration(left)} left)"
         style = None if trial.valid else "red"
         self.console.print(line, style=style, markup=False, soft_wrap=True)
         self._bar.update(self._task, completed=self._done)

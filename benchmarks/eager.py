@@ -123,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=2.0, help="per engine and cell")
     seconds = parser.parse_args().seconds
+    myad.keep_freed_memory()  # as fit does; it helps PyTorch, in the same process, as well
     rng = np.random.default_rng(0)
     print("network  batch  myad, µs  PyTorch, µs  ratio   aim")
     for network, batch, aim in CELLS:

@@ -20,6 +20,7 @@ from myad.losses import (
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
+from myad.memory import keep_freed_memory
 from myad.nn import (
     Activation,
     AveragePooling2D,
@@ -152,6 +153,7 @@ __all__ = [
     "init",
     "jacobian",
     "jvp",
+    "keep_freed_memory",
     "leaky_relu",
     "load",
     "log",

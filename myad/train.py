@@ -13,6 +13,7 @@ from myad.callbacks import Callback, Progress
 from myad.core import Tensor, no_grad
 from myad.errors import DataError, NotFiniteError, OptionError
 from myad.losses import Loss, loss_from
+from myad.memory import keep_freed_memory
 from myad.nn import Sequential
 from myad.ops.compare import cast
 from myad.optim import Optimizer, optimizer_from
@@ -152,6 +153,7 @@ def _eager_epochs(
     watchers: Sequence[Callback],
 ) -> Iterator[float]:
     """Yield the mean loss of each epoch after training it step by step in Python."""
+    keep_freed_memory()
     step = training_step(model, loss, optimizer)
     count = 0
     for epoch, order in enumerate(orders):

@@ -14,6 +14,11 @@ from myad.ops.specs import broadcast_spec
 @primitive
 def add(x, y):
     """Elementwise sum z = x + y, broadcasting x and y."""
+    if x.ndim == 4 and y.ndim == 1 and 1 < y.size < 64 and x.flags.c_contiguous:
+        # A bias: NumPy adds it pixel by pixel; a whole row of biases takes a quarter of the time.
+        n, h, w, c = x.shape
+        if c == y.size:
+            return np.add(x.reshape(n * h, w * c), np.tile(y, w)).reshape(x.shape)
     return np.add(x, y)
 
 

@@ -36,8 +36,8 @@ def correlate2d(images, kernel, *, strides=(1, 1), dilation=(1, 1)):
     out = rest[0] // strides[0] + 1, rest[1] // strides[1] + 1
     matrix = kernel.reshape(-1, f)
     if c == 1 and strides == (1, 1):
-        wide = np.dot(wide_columns(images, (kh, kw), dilation).T, matrix)
-        return narrow(wide, n, out, (h, w))
+        wide = np.dot(wide_columns(images, (kh, kw), out, dilation).T, matrix)
+        return np.ascontiguousarray(narrow(wide, n, out, w))
     rows = columns(images, (kh, kw), out, strides, dilation)
     return np.dot(rows, matrix).reshape(n, *out, f)
 
@@ -107,16 +107,16 @@ def _wide_input_gradient(dz, kernel, size, dilation):
     # LeNet's second layer: 0.5 ms, where adding to (N, H, W, C) takes 1.2 ms.
     n, (h, w) = dz.shape[0], size
     kh, kw, c, f = kernel.shape
-    down, right = dilation[0] * w, dilation[1]
-    length = n * h * w - (kh - 1) * down - (kw - 1) * right
-    wide = widen(dz, size, length).T
-    dx = np.zeros((c, n * h * w), dz.dtype)
+    wide = widen(dz, w).T
+    length = wide.shape[1] // n
+    dx = np.zeros((c, n, h * w), dz.dtype)
     for u in range(kh):
-        parts = np.dot(kernel[u].reshape(-1, f), wide).reshape(kw, c, length)
+        parts = np.dot(kernel[u].reshape(-1, f), wide).reshape(kw, c, n, length)
         for v in range(kw):
-            target = dx[:, u * down + v * right :][:, :length]
+            offset = u * dilation[0] * w + v * dilation[1]
+            target = dx[:, :, offset : offset + length]
             np.add(target, parts[v], out=target)
-    return np.ascontiguousarray(dx.T).reshape(n, h, w, c)
+    return np.ascontiguousarray(dx.reshape(c, -1).T).reshape(n, h, w, c)
 
 
 @correlate2d_input_gradient.shape
@@ -166,8 +166,8 @@ def correlate2d_kernel_gradient(images, dz, *, size, strides=(1, 1), dilation=(1
     """
     c, f = images.shape[3], dz.shape[3]
     if c == 1 and strides == (1, 1):
-        rows = wide_columns(images, size, dilation)
-        dk = np.dot(rows, widen(dz, images.shape[1:3], rows.shape[1]))
+        rows = wide_columns(images, size, dz.shape[1:3], dilation)
+        dk = np.dot(rows, widen(dz, images.shape[2]))
     else:
         rows = columns(images, size, dz.shape[1:3], strides, dilation)
         dk = np.dot(rows.T, dz.reshape(-1, f))

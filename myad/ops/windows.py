@@ -3,10 +3,10 @@
 NumPy is fast on long contiguous rows and slow on short ones (a copy of 676 windows of 3×3 pixels
 takes 12 µs row by row, 1.4 µs in the wide form below), so each form below is chosen for its rows.
 
-The wide form: with strides of 1, the pixels that kernel element (u, v) meets are the flattened
-image from offset o = u·d₀·W + v·d₁ on. One row per element, nothing is gathered. The few
-positions at the right and lower edges whose windows reach around the edge are computed and
-dropped.
+The wide form: with strides of 1, the pixels of one image that kernel element (u, v) meets are the
+flattened image from offset u·d₀·W + v·d₁ on, a run of length L = (H' − 1)·W + W'. One row per
+element, nothing is gathered. The few positions between the output's rows, whose windows reach
+around the edge, are computed and dropped.
 """
 
 from __future__ import annotations
@@ -18,32 +18,35 @@ import numpy as np
 Pair = tuple[int, int]
 
 
-def wide_columns(images: np.ndarray, size: Pair, dilation: Pair) -> np.ndarray:
-    """Wide form of images of one channel (N, H, W, 1): (KH·KW, L), L = N·H·W − largest offset."""
+def wide_columns(images: np.ndarray, size: Pair, out: Pair, dilation: Pair) -> np.ndarray:
+    """Wide form of images of one channel (N, H, W, 1): (KH·KW, N·L)."""
     images = np.ascontiguousarray(images)
     n, h, w, _ = images.shape
-    down, right = dilation[0] * w, dilation[1]
-    length = n * h * w - (size[0] - 1) * down - (size[1] - 1) * right
+    length = (out[0] - 1) * w + out[1]
     item = images.itemsize
     windows: np.ndarray = np.ndarray(
-        (*size, length), images.dtype, images, strides=(down * item, right * item, item)
+        (*size, n, length),
+        images.dtype,
+        images,
+        strides=(dilation[0] * w * item, dilation[1] * item, h * w * item, item),
     )
-    return windows.reshape(-1, length)
+    return windows.reshape(-1, n * length)
 
 
-def widen(z: np.ndarray, size: Pair, length: int) -> np.ndarray:
-    """`z` (N, H', W', F) at its places in images of size (H, W), zeros elsewhere: (L, F)."""
+def widen(z: np.ndarray, width: int) -> np.ndarray:
+    """`z` (N, H', W', F) with zeros between its rows, as in images of that width: (N·L, F)."""
     n, oh, ow, f = z.shape
-    wide = np.zeros((n, *size, f), z.dtype)
-    wide[:, :oh, :ow] = z
-    return wide.reshape(-1, f)[:length]
+    wide = np.zeros((n * ((oh - 1) * width + ow), f), z.dtype)
+    narrow(wide, n, (oh, ow), width)[...] = z
+    return wide
 
 
-def narrow(wide: np.ndarray, n: int, out: Pair, size: Pair) -> np.ndarray:
-    """The view (N, H', W', F) of a wide result (L, F): the inverse of `widen`."""
+def narrow(wide: np.ndarray, n: int, out: Pair, width: int) -> np.ndarray:
+    """The view (N, H', W', F) of a wide result (N·L, F)."""
     f = wide.shape[1]
     item = wide.itemsize
-    steps = (size[0] * size[1] * f * item, size[1] * f * item, f * item, item)
+    length = (out[0] - 1) * width + out[1]
+    steps = (length * f * item, width * f * item, f * item, item)
     view: np.ndarray = np.ndarray((n, *out, f), wide.dtype, wide, strides=steps)
     return view
 

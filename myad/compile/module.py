@@ -98,14 +98,14 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     renderer = Renderer()
     for code in plan.codes:
         renderer.function(code)
-    streams = [plan.layouts[b].storage for b in plan.streams]
-    arguments = "".join(f", ptr %s{n}" for n in range(len(streams)))
+    streams = [plan.layouts[buffer].storage for buffer in plan.streams]
+    names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
+    arguments = "".join(f", ptr {name}" for name in names.values())
     lines = [
         f"define double @run(ptr %arena, ptr %rows, ptr %out{arguments}, "
         "i64 %steps, i64 %batch) #0 {",
         "entry:",
     ]
-    names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
     for storage, offset in plan.offsets.items():
         names[storage] = f"%p{len(names)}"
         lines.append(f" {names[storage]} = getelementptr i8, ptr %arena, i64 {offset}")
@@ -120,28 +120,7 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     for code in plan.codes:
         operands = ", ".join(f"ptr {names.get(s, '%here')}" for s in code.storages)
         lines.append(f" call void @{code.name}({operands})")
-    if collect is not None:
-        layout = plan.layouts[plan.outputs[collect]]
-        count = layout.size * BYTES[layout.buffer.dtype]
-        lines += [
-            f" %skip = mul i64 %n, {count}",
-            " %there = getelementptr i8, ptr %out, i64 %skip",
-            f" call void @llvm.memcpy.p0.p0.i64(ptr %there, ptr {names[layout.storage]}, "
-            f"i64 {count}, i1 false)",
-        ]
-        renderer.needed["memcpy"] = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
-    if loss is None:
-        lines.append(" %sum = fadd double %total, 0.0")
-    else:
-        layout = plan.layouts[plan.outputs[loss]]
-        single = layout.buffer.dtype == "f32"
-        kind = "float" if single else "double"
-        lines.append(f" %loss = load {kind}, ptr {names[layout.storage]}")
-        wide = "%loss"
-        if single:
-            lines.append(" %wide = fpext float %loss to double")
-            wide = "%wide"
-        lines.append(f" %sum = fadd double %total, {wide}")
+    lines += [*_collecting(plan, collect, names, renderer), *_adding(plan, loss, names)]
     lines += [
         " %n.next = add i64 %n, 1",
         " %go = icmp ult i64 %n.next, %steps",
@@ -152,6 +131,38 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     ]
     renderer.functions.append("\n".join(lines))
     return renderer.text()
+
+
+def _collecting(
+    plan: Plan, collect: int | None, names: dict[Storage, str], renderer: Renderer
+) -> list[str]:
+    """Copy the collected output of this step to its place in `out`."""
+    if collect is None:
+        return []
+    layout = plan.layouts[plan.outputs[collect]]
+    count = layout.size * BYTES[layout.buffer.dtype]
+    renderer.needed["memcpy"] = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
+    return [
+        f" %skip = mul i64 %n, {count}",
+        " %there = getelementptr i8, ptr %out, i64 %skip",
+        f" call void @llvm.memcpy.p0.p0.i64(ptr %there, ptr {names[layout.storage]}, "
+        f"i64 {count}, i1 false)",
+    ]
+
+
+def _adding(plan: Plan, loss: int | None, names: dict[Storage, str]) -> list[str]:
+    """Add the loss of this step to the total, in double precision."""
+    if loss is None:
+        return [" %sum = fadd double %total, 0.0"]
+    layout = plan.layouts[plan.outputs[loss]]
+    place = names[layout.storage]
+    if layout.buffer.dtype == "f64":
+        return [f" %loss = load double, ptr {place}", " %sum = fadd double %total, %loss"]
+    return [
+        f" %loss = load float, ptr {place}",
+        " %wide = fpext float %loss to double",
+        " %sum = fadd double %total, %wide",
+    ]
 
 
 def run_interpreted(

@@ -37,70 +37,97 @@ def _number(value: float, dtype: str) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
+class _Text:
+    """LLVM's types and constants for `lanes` numbers of `dtype`."""
+
+    def __init__(self, dtype: str, lanes: int) -> None:
+        table = _EXP[dtype]
+        self.dtype, self.lanes = dtype, lanes
+        self.scalar, self.scalar_int = table["float"], table["int"]
+        self.kind, self.whole, self.mask = map(self._wide, (self.scalar, self.scalar_int, "i1"))
+        self.suffix = dtype if lanes == 1 else f"v{lanes}{dtype}"
+
+    def _wide(self, scalar: str) -> str:
+        return scalar if self.lanes == 1 else f"<{self.lanes} x {scalar}>"
+
+    def _all(self, scalar: str, constant: str) -> str:
+        if self.lanes == 1:
+            return constant
+        return "<" + ", ".join([f"{scalar} {constant}"] * self.lanes) + ">"
+
+    def number(self, value: float) -> str:
+        return self._all(self.scalar, _number(value, self.dtype))
+
+    def integer(self, value: int) -> str:
+        return self._all(self.scalar_int, str(value))
+
+
 def exp(dtype: str, lanes: int) -> tuple[str, dict[str, str]]:
     """The name of e^x for `lanes` numbers of `dtype`, and the LLVM IR it needs, by name."""
-    c = _EXP[dtype]
-    kind = c["float"] if lanes == 1 else f"<{lanes} x {c['float']}>"
-    whole = c["int"] if lanes == 1 else f"<{lanes} x {c['int']}>"
-    mask = "i1" if lanes == 1 else f"<{lanes} x i1>"
-    suffix = dtype if lanes == 1 else f"v{lanes}{dtype}"
-
-    def splat(value: float) -> str:
-        one = f"{c['float']} {_number(value, dtype)}"
-        return one.split()[1] if lanes == 1 else "<" + ", ".join([one] * lanes) + ">"
-
-    def integers(value: int) -> str:
-        return str(value) if lanes == 1 else "<" + ", ".join([f"{c['int']} {value}"] * lanes) + ">"
-
-    fma, rint = f"@llvm.fma.{suffix}", f"@llvm.rint.{suffix}"
+    c, t = _EXP[dtype], _Text(dtype, lanes)
+    kind, number = t.kind, t.number
+    fma, rint = f"@llvm.fma.{t.suffix}", f"@llvm.rint.{t.suffix}"
+    name = f"@exp.{t.suffix}"
     lines = [
-        f"define internal {kind} @exp.{suffix}({kind} %x) alwaysinline #0 {{",
+        f"define internal {kind} {name}({kind} %x) alwaysinline #0 {{",
         # A NaN passes through the comparisons as 0 and is put back at the end.
         f" %nan = fcmp uno {kind} %x, %x",
-        f" %x0 = select {mask} %nan, {kind} {splat(0)}, {kind} %x",
-        f" %up = fcmp ogt {kind} %x0, {splat(c['high'])}",
-        f" %x1 = select {mask} %up, {kind} {splat(c['high'])}, {kind} %x0",
-        f" %down = fcmp olt {kind} %x1, {splat(c['low'])}",
-        f" %x2 = select {mask} %down, {kind} {splat(c['low'])}, {kind} %x1",
-        f" %scaled = fmul {kind} %x2, {splat(1 / math.log(2))}",
+        f" %x0 = select {t.mask} %nan, {kind} {number(0)}, {kind} %x",
+        f" %up = fcmp ogt {kind} %x0, {number(c['high'])}",
+        f" %x1 = select {t.mask} %up, {kind} {number(c['high'])}, {kind} %x0",
+        f" %down = fcmp olt {kind} %x1, {number(c['low'])}",
+        f" %x2 = select {t.mask} %down, {kind} {number(c['low'])}, {kind} %x1",
+        f" %scaled = fmul {kind} %x2, {number(1 / math.log(2))}",
         f" %n = call {kind} {rint}({kind} %scaled)",
         f" %minus = fneg {kind} %n",
-        f" %r0 = call {kind} {fma}({kind} %minus, {kind} {splat(c['ln2_high'])}, {kind} %x2)",
-        f" %r = call {kind} {fma}({kind} %minus, {kind} {splat(c['ln2_low'])}, {kind} %r0)",
-    ]
-    previous = splat(c["poly"][0])
-    for k, coefficient in enumerate(c["poly"][1:]):
-        lines.append(
-            f" %p{k} = call {kind} {fma}({kind} {previous}, {kind} %r, {kind} {splat(coefficient)})"
-        )
-        previous = f"%p{k}"
-    lines += [
-        f" %r2 = fmul {kind} %r, %r",
-        f" %tail = call {kind} {fma}({kind} {previous}, {kind} %r2, {kind} %r)",
-        f" %e = fadd {kind} %tail, {splat(1)}",
-        f" %whole = fptosi {kind} %n to {whole}",
-        f" %half = ashr {whole} %whole, {integers(1)}",
-        f" %rest = sub {whole} %whole, %half",
-    ]
-    for name in ("half", "rest"):
-        lines += [
-            f" %{name}.biased = add {whole} %{name}, {integers(c['bias'])}",
-            f" %{name}.bits = shl {whole} %{name}.biased, {integers(c['bits'])}",
-            f" %{name}.factor = bitcast {whole} %{name}.bits to {kind}",
-        ]
-    lines += [
-        f" %y0 = fmul {kind} %e, %half.factor",
-        f" %y1 = fmul {kind} %y0, %rest.factor",
-        f" %y = select {mask} %nan, {kind} %x, {kind} %y1",
-        f" ret {kind} %y",
+        f" %r0 = call {kind} {fma}({kind} %minus, {kind} {number(c['ln2_high'])}, {kind} %x2)",
+        f" %r = call {kind} {fma}({kind} %minus, {kind} {number(c['ln2_low'])}, {kind} %r0)",
+        *_polynomial(c["poly"], t, fma),
+        *_scaled(c, t),
         "}",
     ]
-    name = f"@exp.{suffix}"
     return name, {
         name: "\n".join(lines),
         fma: f"declare {kind} {fma}({kind}, {kind}, {kind})",
         rint: f"declare {kind} {rint}({kind})",
     }
+
+
+def _polynomial(coefficients: list[float], t: _Text, fma: str) -> list[str]:
+    """%e = 1 + r + r²·P(r), by Horner's rule."""
+    lines, previous = [], t.number(coefficients[0])
+    for k, coefficient in enumerate(coefficients[1:]):
+        operands = f"{t.kind} {previous}, {t.kind} %r, {t.kind} {t.number(coefficient)}"
+        lines.append(f" %p{k} = call {t.kind} {fma}({operands})")
+        previous = f"%p{k}"
+    return [
+        *lines,
+        f" %r2 = fmul {t.kind} %r, %r",
+        f" %tail = call {t.kind} {fma}({t.kind} {previous}, {t.kind} %r2, {t.kind} %r)",
+        f" %e = fadd {t.kind} %tail, {t.number(1)}",
+    ]
+
+
+def _scaled(c: dict[str, Any], t: _Text) -> list[str]:
+    """%y = %e·2ⁿ as (e·2^⌊n/2⌋)·2^(n−⌊n/2⌋): neither factor leaves the range of exponents."""
+    lines = [
+        f" %whole = fptosi {t.kind} %n to {t.whole}",
+        f" %half = ashr {t.whole} %whole, {t.integer(1)}",
+        f" %rest = sub {t.whole} %whole, %half",
+    ]
+    for name in ("half", "rest"):
+        lines += [
+            f" %{name}.biased = add {t.whole} %{name}, {t.integer(c['bias'])}",
+            f" %{name}.bits = shl {t.whole} %{name}.biased, {t.integer(c['bits'])}",
+            f" %{name}.factor = bitcast {t.whole} %{name}.bits to {t.kind}",
+        ]
+    return [
+        *lines,
+        f" %y0 = fmul {t.kind} %e, %half.factor",
+        f" %y1 = fmul {t.kind} %y0, %rest.factor",
+        f" %y = select {t.mask} %nan, {t.kind} %x, {t.kind} %y1",
+        f" ret {t.kind} %y",
+    ]
 
 
 VECTOR_FUNCTIONS: dict[str, Callable[[str, int], tuple[str, dict[str, str]]]] = {"exp": exp}

@@ -1,23 +1,15 @@
 """Compiled training against eager: every layer, loss and optimizer, and what goes wrong."""
 
-import os
-import signal
-import subprocess
-import sys
-import threading
-import tracemalloc
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import myad
-from myad.compile import CompiledTraining, compile_predict, compile_training
+from myad.compile import compile_predict
 from myad.compile.build import PASSES, build
 from myad.compile.layout import Machine
 from myad.compile.module import Module
-from myad.errors import CompileError, DataError, NotFiniteError
 from myad.trace import trace
 
 STEPS = 1000
@@ -79,12 +71,6 @@ LOSSES = {
 }
 
 
-def data(count=40, shape=(7, 6, 2), classes=4):
-    rng = np.random.default_rng(5)
-    images = rng.integers(0, 256, (count, *shape)).astype(np.uint8)
-    return images, rng.integers(0, classes, count).astype(np.uint8)
-
-
 def pair(layers, shape=(7, 6, 2), dtype="float32"):
     """Two models with equal weights."""
     models = [myad.Sequential(layers, shape, dtype=dtype, seed=3) for _ in range(2)]
@@ -111,14 +97,14 @@ def train_both(layers, images, labels, dtype="float32", **options):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
-def test_every_layer_trains_as_eagerly(layers, dtype):
+def test_every_layer_trains_as_eagerly(layers, dtype, data):
     images, labels = data()
     train_both(layers, images, labels, dtype, epochs=STEPS // 10, batch_size=4)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
-def test_every_optimizer_trains_as_eagerly(optimizer, dtype):
+def test_every_optimizer_trains_as_eagerly(optimizer, dtype, data):
     images, labels = data()
     layers = [FLAT, {"type": "dense", "units": 5, "activation": "tanh"}, DENSE]
     options = {"optimizer": optimizer, "epochs": STEPS // 10, "batch_size": 4}
@@ -127,7 +113,7 @@ def test_every_optimizer_trains_as_eagerly(optimizer, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("loss", "activation", "targets"), LOSSES.values(), ids=LOSSES)
-def test_every_loss_trains_as_eagerly(loss, activation, targets, dtype):
+def test_every_loss_trains_as_eagerly(loss, activation, targets, dtype, data):
     images, labels = data()
     if targets == "one-hot":
         labels = np.eye(4, dtype=dtype)[labels]
@@ -137,13 +123,13 @@ def test_every_loss_trains_as_eagerly(loss, activation, targets, dtype):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 16, 100])
-def test_short_last_batches_and_a_new_order_every_epoch(batch_size):
+def test_short_last_batches_and_a_new_order_every_epoch(batch_size, data):
     images, labels = data(33)
     layers = [conv(2, activation="relu"), POOL, FLAT, DENSE]
     train_both(layers, images, labels, epochs=3, batch_size=batch_size, shuffle=True)
 
 
-def test_images_may_be_floating_point():
+def test_images_may_be_floating_point(data):
     images, labels = data()
     images = (images / 255).astype(np.float32)
     train_both([conv(2), FLAT, DENSE], images, labels.astype(np.int64), epochs=2, batch_size=8)
@@ -173,14 +159,16 @@ def networks(draw):
 
 @settings(max_examples=25, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
-@given(networks(), st.integers(1, 9), st.sampled_from(["float32", "float64"]))
-def test_random_networks_compile_and_agree(network, batch_size, dtype):
+@given(
+    network=networks(), batch_size=st.integers(1, 9), dtype=st.sampled_from(["float32", "float64"])
+)
+def test_random_networks_compile_and_agree(network, batch_size, dtype, data):
     shape, layers = network
     images, labels = data(11, shape)
     train_both(layers, images, labels, dtype, epochs=2, batch_size=batch_size)
 
 
-def test_prediction_is_the_eager_one():
+def test_prediction_is_the_eager_one(data):
     images, _ = data(23)
     layers = [conv(3), {"type": "batch_normalization"}, FLAT, {"type": "dropout", "rate": 0.5},
               DENSE]  # fmt: skip
@@ -190,7 +178,7 @@ def test_prediction_is_the_eager_one():
         np.testing.assert_allclose(got, myad.predict(model, images), atol=1e-6)
 
 
-def test_the_same_seed_gives_the_same_bits():
+def test_the_same_seed_gives_the_same_bits(data):
     images, labels = data()
     results = []
     for _ in range(2):
@@ -201,186 +189,8 @@ def test_the_same_seed_gives_the_same_bits():
         np.testing.assert_array_equal(first, results[1][name])
 
 
-def test_nan_in_the_data_surfaces_in_the_loss():
-    images, labels = data()
-    images = (images / 255).astype(np.float32)
-    images[17, 3, 3, 0] = np.nan
-    for layers in (LAYERS["conv-relu-pool"], LAYERS["average-pool"], LAYERS["global-average"]):
-        _, model = pair(layers)
-        with pytest.raises(NotFiniteError, match="loss became nan in epoch 1"):
-            myad.fit(model, images, labels, compiled=True, progress=False)
-
-
-def test_divergence_surfaces_in_the_loss():
-    images, labels = data()
-    targets = np.eye(4, dtype="f4")[labels]
-    _, model = pair([FLAT, {"type": "dense", "units": 4}])
-    options = {"optimizer": myad.SGD(learning_rate=1e9), "epochs": 9, "progress": False}
-    with pytest.raises(NotFiniteError, match="smaller learning rate"):
-        myad.fit(model, images, targets, loss="mean_squared_error", compiled=True, **options)
-
-
-def test_every_stage_can_be_printed():
-    images, labels = data()
-    model = myad.Sequential(LAYERS["conv-relu-pool"], (7, 6, 2))
-    training = compile_training(model, "sparse_categorical_crossentropy", myad.SGD(), images,
-                                labels, batch_size=2)  # fmt: skip
-    assert "correlate2d(" in str(training.program)
-    assert "fma(" in training.loops
-    assert "define double @run" in training.ir
-    assert training.memory.startswith("arena of ")
-
-
-def test_the_images_are_read_where_they_are():
-    """Memory of the plan does not grow with the data set, and no copy of it is made."""
-    images, labels = data(3000)
-    model = myad.Sequential(LAYERS["conv-relu-pool"], (7, 6, 2))
-    training = compile_training(model, "sparse_categorical_crossentropy", myad.SGD(), images,
-                                labels, batch_size=1)  # fmt: skip
-    assert training.plan.size < 60_000
-    training.epoch(images, labels)
-    tracemalloc.start()
-    training.epoch(images, labels)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < images.nbytes / 4  # the row numbers, 4 bytes an image, and nothing per step
-
-
-def test_wrong_data_is_refused():
-    images, labels = data()
-    model = myad.Sequential(LAYERS["conv-relu-pool"], (7, 6, 2))
-    training = compile_training(model, "sparse_categorical_crossentropy", myad.SGD(), images,
-                                labels, batch_size=4)  # fmt: skip
-    with pytest.raises(DataError, match="images are float32"):
-        training.epoch(images.astype("f4"), labels)
-    with pytest.raises(DataError, match="40 images, 39 labels"):
-        training.epoch(images, labels[:39])
-    with pytest.raises(DataError, match="order names rows 0 to 40 of 40"):
-        training.epoch(images, labels, np.arange(41))
-    with pytest.raises(DataError, match="no examples"):
-        training.epoch(images, labels, np.arange(0))
-
-
-def test_a_step_that_changes_its_state_s_names_is_refused():
-    def step(parameters, state, images, labels, key):
-        return parameters["w"].sum(), {**parameters, "more": parameters["w"]}, state
-
-    images, labels = data()
-    with pytest.raises(CompileError, match="return both with the same names"):
-        CompiledTraining(step, {"w": np.ones(3, "f4")}, {}, images, labels, batch_size=2)
-
-
-def test_own_steps_compile():
-    def step(w, x, y):
-        gradient = myad.grad(lambda w: ((x @ w - y) ** 2).mean())(w)
-        return w - 0.1 * gradient
-
-    rng = np.random.default_rng(1)
-    w, x, y = rng.standard_normal(5), rng.standard_normal((20, 5)), rng.standard_normal(20)
-    fast = myad.jit(step)
-    for _ in range(3):
-        wanted, w = step(w, x, y), fast(w, x, y)
-        np.testing.assert_allclose(w, wanted, rtol=1e-12)
-
-
-def test_jit_returns_what_the_function_returns():
-    found = myad.jit(lambda a, b: {"sum": a + b, "both": (a, b * b)})(np.ones(3), np.arange(3.0))
-    assert set(found) == {"sum", "both"}
-    np.testing.assert_array_equal(found["both"][1], [0.0, 1.0, 4.0])
-
-
-def test_second_derivatives_compile():
-    x = np.linspace(-1.0, 1.0, 5)
-    second = myad.jit(
-        lambda x: myad.grad(lambda x: myad.grad(lambda x: (x**3.0).sum())(x).sum())(x)
-    )
-    np.testing.assert_allclose(second(x), 6 * x, atol=1e-12)
-
-
-def test_what_cannot_be_compiled_is_named():
-    with pytest.raises(CompileError, match="no kernel rule for gather"):
-        myad.jit(lambda x: myad.take(x, np.array([0, 2]), axis=0))(np.ones((3, 2)))
-
-
-def test_without_llvmlite_training_is_eager_and_says_so(monkeypatch, capsys):
-    from myad.compile import native
-
-    def missing():
-        raise CompileError("compile: llvmlite is not usable here (No module named 'llvmlite').")
-
-    monkeypatch.setattr("myad.compile.fit.host", missing)
-    images, labels = data()
-    eager, native_model = pair(LAYERS["conv-relu-pool"])
-    for model, compiled in ((eager, False), (native_model, True)):
-        myad.fit(model, images, labels, compiled=compiled, progress=False)
-    assert_trained_alike(eager, native_model, 0.0)
-    line = capsys.readouterr().err
-    assert line.count("\n") == 1
-    assert "llvmlite is not usable here" in line
-    assert "Training eagerly." in line
-    assert native.host().vector_bytes >= 16
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals to oneself are POSIX")
-def test_ctrl_c_is_heard_in_native_code():
-    images, labels = data(20_000)
-    model = myad.Sequential(LAYERS["two-convs"], (7, 6, 2))
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    training = compile_training(model, "sparse_categorical_crossentropy", myad.SGD(), images,
-                                labels, batch_size=1)  # fmt: skip
-    timer.start()
-
-    def for_ever():
-        while True:
-            training.epoch(images, labels)
-
-    with pytest.raises(KeyboardInterrupt):
-        for_ever()
-    timer.join()
-    assert np.isfinite(training.parameters["0.kernel"]).all()
-
-
-GUARDED = """
-import ctypes, mmap, sys
-import numpy as np
-import myad
-from myad.compile import compile_training, compile_predict
-PAGE = mmap.PAGESIZE
-libc = ctypes.CDLL(None, use_errno=True)
-def guarded(array):
-    # the array ends where a page begins that nobody may read
-    pages = -(-array.nbytes // PAGE)
-    block = mmap.mmap(-1, (pages + 1) * PAGE)
-    start = ctypes.addressof(ctypes.c_char.from_buffer(block))
-    assert libc.mprotect(ctypes.c_void_p(start + pages * PAGE), PAGE, 0) == 0
-    window = np.frombuffer(block, array.dtype, array.size, pages * PAGE - array.nbytes)
-    window = window.reshape(array.shape)
-    window[...] = array
-    return window
-rng = np.random.default_rng(0)
-for shape, filters, batch in (((28, 28, 1), 1, 1), ((9, 7, 3), 4, 5), ((12, 12, 1), 3, 32)):
-    images = guarded(rng.integers(0, 256, (70, *shape)).astype(np.uint8))
-    labels = guarded(rng.integers(0, 10, 70).astype(np.uint8))
-    layers = [myad.Conv2D(filters, 3, activation="relu"), myad.MaxPool2D(2), myad.Flatten(),
-              myad.Dense(10, activation="softmax")]
-    model = myad.Sequential(layers, shape)
-    training = compile_training(model, "sparse_categorical_crossentropy", myad.SGD(), images,
-                                labels, batch_size=batch)
-    for _ in range(2):
-        assert np.isfinite(training.epoch(images, labels))
-    compile_predict(model, images, batch_size=batch)(images)
-print("ok")
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="mprotect as Linux has it")
-def test_nothing_behind_the_data_is_read():
-    done = subprocess.run([sys.executable, "-c", GUARDED], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip()) == (0, "ok"), done.stderr[-2000:]
-
-
 @pytest.mark.parametrize("left_out", PASSES)
-def test_leaving_out_a_pass_changes_nothing_but_speed(left_out):
+def test_leaving_out_a_pass_changes_nothing_but_speed(left_out, data):
     images, labels = data(4)
     model = myad.Sequential(LAYERS["two-convs"], (7, 6, 2), dtype="float64")
     step = myad.training_step(model, "sparse_categorical_crossentropy", myad.SGD())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from myad.compile.expr import Buffer
-from myad.compile.index import Affine, affine
+from myad.compile.index import Affine, Axis
 from myad.compile.loops import BYTES, Storage
 
 
@@ -66,10 +66,18 @@ class Layout:
 
     def address(self, index: tuple[Affine, ...]) -> Affine:
         """The address of an element, in elements from the start of the storage."""
-        total = affine(0)
+        terms: dict[Axis, int] = {}
+        const = 0
         for part, step in zip(index, self.strides, strict=True):
-            total = total + part * step
-        return total
+            const += part.const * step
+            for axis, factor in part.terms.items():
+                terms[axis] = terms.get(axis, 0) + factor * step
+        return Affine(terms, const)
+
+    def step(self, index: tuple[Affine, ...], axis: Axis) -> int:
+        """How far the address moves, in elements, when `axis` grows by 1."""
+        return sum(part.coefficient(axis) * step
+                   for part, step in zip(index, self.strides, strict=True))  # fmt: skip
 
     def __repr__(self) -> str:
         return f"{self.buffer!r} order {self.order}"

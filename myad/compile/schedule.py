@@ -130,7 +130,7 @@ def _access(
         return 1.0
     if buffer.kind == "stream" and index[0].coefficient(axis):
         return 3.0 * lanes
-    stride = layouts[buffer].address(index).coefficient(axis)
+    stride = layouts[buffer].step(index, axis)
     return {1: 1.0, 2: 3.0}.get(stride, 2.0 * lanes)
 
 

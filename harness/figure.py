@@ -87,6 +87,8 @@ def save(plot: Plot, analysis: Analysis, folder: Path) -> bool:
 def write(figure: Figure, folder: Path, name: str) -> None:
     """Save a figure as `<name>.svg` and `<name>.png`, and close it. Call it inside `style`."""
     figure.patch.set_gid("background")
+    figure.draw_without_rendering()  # the layout is worked out once, for both files
+    figure.set_layout_engine("none")
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
     figure.savefig(folder / f"{name}.png", metadata={"Software": None})
     plt.close(figure)

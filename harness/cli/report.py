@@ -39,32 +39,33 @@ def report(
 
     The name of a sweep draws its curves anew.
     """
-    if run is not None and _is_sweep(results / run):
-        return _report_sweep(results / run)
+    if run is not None and (results / run / "sweep.json").is_file():
+        _report_sweep(results / run)
+    else:
+        _report_run(run, results, format, open)
+
+
+def _report_run(name: str | None, results: Path, form: Format, show: bool) -> None:
     from harness.analysis import analyze
     from harness.page import write_report
     from harness.runs import find_run
     from harness.summary import print_summary
 
-    folder = find_run(run, results)
-    analysis = print_summary(folder) if format is Format.table else analyze(folder)
+    folder = find_run(name, results)
+    analysis = print_summary(folder) if form is Format.table else analyze(folder)
     written = write_report(analysis)
-    if format is Format.json:
+    if form is Format.json:
         from harness.document import report_document
 
         print(json.dumps(report_document(analysis), indent=2, allow_nan=False))
-    elif format is not Format.table:
-        name = {Format.md: "report.md", Format.html: "index.html", Format.csv: "summary.csv"}
-        sys.stdout.write((written / name[format]).read_text(encoding="utf-8"))
+    elif form is not Format.table:
+        files = {Format.md: "report.md", Format.html: "index.html", Format.csv: "summary.csv"}
+        sys.stdout.write((written / files[form]).read_text(encoding="utf-8"))
     print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)
-    if open:
+    if show:
         webbrowser.open((written / "index.html").resolve().as_uri())
     if not analysis.run.valid():
         raise NothingMeasuredError(f"{folder}: no trial is valid, so nothing was measured.")
-
-
-def _is_sweep(folder: Path) -> bool:
-    return (folder / "sweep.json").is_file()
 
 
 def _report_sweep(folder: Path) -> None:

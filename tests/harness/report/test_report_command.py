@@ -12,6 +12,7 @@ import pytest
 from harness.analysis import analyze
 from harness.cli import main
 from harness.document import report_document
+from harness.summary import print_summary
 
 METRIC_KEYS = {
     "train_wall_s",
@@ -122,9 +123,14 @@ def test_made_twice_every_byte_is_the_same(make_run):
     assert contents(folder) == first
 
 
+def shown(folder, capsys):
+    """What the terminal shows of a run, on one line; no figure is drawn."""
+    print_summary(folder)
+    return " ".join(capsys.readouterr().out.split())
+
+
 def test_terminal_says_the_conclusions(make_run, capsys):
-    main(["report", str(make_run(noise=0.02))])
-    out = " ".join(capsys.readouterr().out.split())
+    out = shown(make_run(noise=0.02), capsys)
     assert "myad trains 398 times faster than tensorflow (95 % interval 392 to 408, 10" in out
     assert "accuracy: equivalent" in out
     assert "162.77 s 145.47 s" in out
@@ -135,14 +141,14 @@ def test_terminal_says_the_conclusions(make_run, capsys):
 def test_no_line_is_wider_than_the_terminal(make_run, capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     engines = {"myad": 0.4, "an-engine-with-a-long-name": 3.0, "tensorflow": 160.0}
-    main(["report", str(make_run(engines))])
+    print_summary(make_run(engines))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= int(columns)
     assert not any("…" in line for line in lines)  # nothing cut off
 
 
 def test_a_pipe_gets_no_escape_codes(make_run, capsys):
-    main(["report", str(make_run())])
+    print_summary(make_run())
     assert "\x1b" not in capsys.readouterr().out
 
 
@@ -152,8 +158,7 @@ def test_one_block_shows_values_and_claims_nothing(make_run, capsys):
     ratio = document["ratios"]["myad/tensorflow"]["train_wall_s"]
     assert (ratio["interval"], ratio["verdict"]) == (None, "inconclusive")
     assert document["engines"]["myad"]["train_wall_s"]["sd"] is None
-    main(["report", str(folder)])
-    assert "without a repeat there is no interval" in " ".join(capsys.readouterr().out.split())
+    assert "without a repeat there is no interval" in shown(folder, capsys)
 
 
 def test_one_engine_has_figures_and_no_ratio(make_run, capsys):
@@ -176,8 +181,7 @@ def test_a_run_cut_short_is_reported_as_such(make_run, capsys):
     folder = make_run(stop=7)
     document = document_of(folder)
     assert document["blocks"] == {"planned": 10, "valid": 3}
-    main(["report", str(folder)])
-    out = " ".join(capsys.readouterr().out.split())
+    out = shown(folder, capsys)
     assert "The run is not complete: 7 of 20 trials finished." in out
 
 
@@ -238,7 +242,7 @@ def test_names_are_escaped_everywhere(make_run):
 
 
 def test_log_tails_are_shown_escaped(make_run):
-    folder = make_run(fail={"3-myad": "signal"})
+    folder = make_run(blocks=4, fail={"3-myad": "signal"}, timelines=False)
     main(["report", str(folder)])
     page = (folder / "report" / "index.html").read_text()
     assert "Traceback:\n  &lt;b&gt;boom&lt;/b&gt;" in page
@@ -260,8 +264,7 @@ def test_a_damaged_line_is_named_and_the_rest_is_used(make_run, capsys):
     lines = records.read_text().splitlines(keepends=True)
     lines[4] = lines[4].replace('"slot"', '"slott"')
     records.write_text("".join(lines))
-    main(["report", str(folder)])
-    out = " ".join(capsys.readouterr().out.split())
+    out = shown(folder, capsys)
     assert "trials.jsonl:5" in out
     assert "9 of 10 blocks valid" in out
 

@@ -142,6 +142,8 @@ class Jobs:
             limits=self.limits,
             control=self.control,
         )
+        if self.control.stopping:
+            raise KeyboardInterrupt
         result = conclude(seen, job, folder, self.limits, examples)
         if result.exit_code == EXIT_UNSUPPORTED:
             lines = result.stderr_tail.strip().splitlines()

@@ -59,7 +59,7 @@ def test_half_a_data_set_is_not_there(arrays):
     (found.paths["test_labels"].parent / "dataset.json").unlink()
     with pytest.raises(DataError, match="data set 'colours': not in"):
         open_dataset("colours")
-    with pytest.raises(DataError, match="data set 'colours' is not here; here are: mnist"):
+    with pytest.raises(DataError, match=r"data set 'colours' is not here; here are: .*mnist"):
         loading.load("colours")
 
 
@@ -120,4 +120,4 @@ def test_mnist_is_converted_once(arrays):
     assert second.counts == {"train": 100, "test": 50}
     meta = json.loads((first.paths["train_images"].parents[1] / "dataset.json").read_text())
     assert meta["classes"] == 10
-    assert loading.available() == ["mnist"]
+    assert "mnist" in loading.available()

@@ -21,7 +21,7 @@ define measured
 endef
 
 .PHONY: install peers bench paper smoke test check clean
-.DEFAULT_GOAL := bench
+.DEFAULT_GOAL := install
 
 install: $(STAMP)
 

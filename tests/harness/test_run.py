@@ -9,7 +9,8 @@ import pytest
 
 from harness import cli, lock
 from harness import run as runner
-from harness.errors import UsageError
+from harness.errors import BenchError, UsageError
+from harness.options import RunOptions
 from harness.store import read_manifest, read_run
 
 
@@ -238,3 +239,20 @@ def test_run_command_prints_nothing_to_standard_output(home, fakes, capsys):
     assert output == ""
     assert "1/1 block 1 a: train" in errors
     assert "bench: 1 of 1 trials valid. Tables and plots: bench report cli" in errors
+
+
+def test_engine_that_does_other_work_is_refused_before_anything_is_written(home, fakes):
+    # the fake hands its starting weights back, untrained
+    with pytest.raises(BenchError, match="engine 'a' does not do the same work") as caught:
+        runner.start(fakes("a=ok", verify=True))
+    assert caught.value.exit_code == 1
+    assert not (home / "results").exists()
+
+
+def test_verification_is_in_the_manifest(home):
+    chosen = RunOptions(
+        preset=str(home / "tiny.toml"), engines="myad-eager", repeats=1, warmups=0, name="v"
+    )
+    folder = runner.start(chosen).folder
+    assert read_manifest(folder).verification["ok"] is True
+    assert len(read_run(folder).valid()) == 1

@@ -95,7 +95,7 @@ class Primitive:
         return rule
 
     def kernel(self, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """Register the kernel rule, by which the compiler writes loop code."""
+        """Register the kernel rule, by which the compiler writes loop code (see `composed`)."""
         self.kernel_rule = rule
         return rule
 
@@ -173,12 +173,7 @@ def primitive(value: Callable[..., Any]) -> Primitive:
 
 
 def composed(rule: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a kernel rule that is written with other primitives: `(*inputs, **static)` -> result.
-
-    @softmax.kernel
-    @composed
-    def _(x, *, axis): ...
-    """
+    """Mark a kernel rule written with other primitives: `(*inputs, **static)` -> result."""
     rule.composed = True  # type: ignore[attr-defined]
     return rule
 
@@ -191,8 +186,8 @@ class Tensor:
         dtype: element type to convert to; by default that of `value`.
         requires_grad: makes a leaf, whose `.grad` is filled by `backward`.
 
-    Attributes: `value` the NumPy array (or an `AbstractValue`); `grad` the gradient, a Tensor, or
-    None; `tracked` the bits of those who follow this tensor; `op`, `inputs`, `static`, `order` the
+    Attributes: `value` the array (or an `AbstractValue`); `grad` the gradient, a Tensor, or None;
+    `tracked` the bits of those who follow this tensor; `op`, `inputs`, `static`, `order` the
     record: by which primitive, of what, with which parameters, and when it was computed.
     """
 
@@ -222,13 +217,10 @@ class Tensor:
         self.static = _NOTHING
         self.grad = None
         if requires_grad:
-            self._become_leaf()
-
-    def _become_leaf(self) -> None:
-        if self.dtype.kind != "f":
-            raise DTypeError(f"Tensor: only floating-point ones have gradients, not {self.dtype}.")
-        self.tracked = LEAF_BIT
-        self.order = next_order()
+            if value.dtype.kind != "f":
+                raise DTypeError(f"Tensor: only floating-point ones have gradients: {value.dtype}.")
+            self.tracked = LEAF_BIT
+            self.order = next_order()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from harness.contract import Job, Report, Unsupported, run_engine
@@ -25,30 +26,51 @@ def train(job: Job, report: Report) -> None:
         model.parameters = myad.weights.read_weights(job.initial_weights)
         optimizer = myad.optim.optimizer_from(settings.optimizer, **optimizer_settings(job))
 
-    class ReportEpoch(myad.Callback):
-        def epoch_done(self, epoch: int, model: Sequential, history: Any) -> bool:
-            seconds, loss = history.seconds[-1], history.loss[-1]
-            report.epoch(epoch, seconds=seconds, loss=loss, examples=len(images))
-            return False
-
+    watcher = epoch_watcher(report, len(images))
     with report.phase("train"):
-        myad.fit(
-            model,
-            images,
-            labels,
-            loss=settings.loss,
-            optimizer=optimizer,
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            shuffle=False,
-            order=order,
-            seed=job.seed,
-            callbacks=[ReportEpoch()],
-            progress=False,
-        )
+        try:
+            myad.fit(
+                model,
+                images,
+                labels,
+                loss=settings.loss,
+                optimizer=optimizer,
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                shuffle=False,
+                order=order,
+                seed=job.seed,
+                callbacks=[watcher],
+                progress=False,
+            )
+        except myad.errors.NotFiniteError as fault:
+            watcher.not_finite()
+            raise SystemExit(str(fault)) from fault
     with report.phase("save"):
         myad.save(model, job.weights)
     finish(job, report, model, settings.batch_size)
+
+
+def epoch_watcher(report: Report, examples: int) -> Any:
+    """A callback that reports each epoch, the last one of a diverging run included."""
+    import myad
+
+    class Watcher(myad.Callback):
+        epochs = 0
+        begun = time.perf_counter()
+
+        def epoch_done(self, epoch: int, model: Sequential, history: Any) -> bool:
+            seconds, loss = history.seconds[-1], history.loss[-1]
+            report.epoch(epoch, seconds=seconds, loss=loss, examples=examples)
+            self.epochs, self.begun = epoch, time.perf_counter()
+            return False
+
+        def not_finite(self) -> None:
+            # the contract wants the epoch; that its loss is not finite is for the harness to say
+            seconds = time.perf_counter() - self.begun
+            report.epoch(self.epochs + 1, seconds=seconds, loss=float("nan"), examples=examples)
+
+    return Watcher()
 
 
 def test(job: Job, report: Report) -> None:

@@ -18,7 +18,7 @@ OTHER_CPU_SHARE = 0.10  # of one core: a competitor on another core still takes 
 STEAL_SHARE = 0.02  # the hypervisor gave the core away
 PRESSURE_SHARE = 0.10  # some task waited for memory or disk
 SWAPPED_PAGES = 256  # 1 MiB: below that it is housekeeping
-SWITCHES_PER_S = 200  # involuntary, of the engine: somebody wanted its core
+SWITCHES_PER_S = 200  # involuntary, of an engine of one thread: somebody wanted its core
 SHORTEST_S = 0.2  # counters tick at 10 ms; shorter processes are judged by steal and swap only
 
 THROTTLE_FILES = "/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count"
@@ -116,8 +116,10 @@ def disturbances(phase: str, result: PhaseResult) -> list[str]:
         waited = getattr(seen, f"pressure_{what}_s") or 0.0
         if waited > PRESSURE_SHARE * wall:
             found.append(f"{phase}: tasks waited {waited:.2f} s for {what}")
+    # a runtime with many threads takes the core from itself: its switches witness nothing
+    alone = (result.threads_seen or 1) == 1
     switches = result.involuntary_switches or 0
-    if switches > SWITCHES_PER_S * wall:
+    if alone and switches > SWITCHES_PER_S * wall:
         found.append(f"{phase}: {switches} involuntary context switches in {wall:.2f} s")
     return found
 

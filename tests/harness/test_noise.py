@@ -52,10 +52,9 @@ RULE = {
 @pytest.mark.parametrize(("seen", "words"), RULE.values(), ids=RULE)
 def test_rule_marks_a_disturbed_process_with_the_number(seen, words):
     result = PhaseResult(outcome="ok", wall_s=1.0, witnesses=Witnesses(**seen))
-    assert disturbances("train", result) == [f"train: {words}"] or words in "".join(
-        disturbances("train", result)
-    )
-    assert len(disturbances("train", result)) == 1
+    (found,) = disturbances("train", result)
+    assert found.startswith("train: ")
+    assert words in found
 
 
 def test_rule_counts_involuntary_switches():
@@ -63,6 +62,8 @@ def test_rule_counts_involuntary_switches():
     assert disturbances("test", result) == ["test: 401 involuntary context switches in 2.00 s"]
     result.involuntary_switches = 400
     assert disturbances("test", result) == []
+    result.involuntary_switches, result.threads_seen = 4000, 15
+    assert disturbances("test", result) == [], "many threads take the core from each other"
 
 
 def test_quiet_process_is_not_disturbed():

@@ -14,7 +14,7 @@ from harness.metrics import BY_KEY
 from harness.record import Planned, Trial
 from harness.store import Run
 
-REFRESH_PER_S = 2  # drawing takes CPU time that a trial could notice
+REFRESH_S = 2.0  # drawing takes CPU time that a trial could notice
 
 
 class Clock:
@@ -67,12 +67,12 @@ class Display:
         )
         self._task = self._bar.add_task("", total=self._total)
         self._live: Live | None = None
+        self._drawn = 0.0
+        self._current: Planned | None = None
 
     def __enter__(self) -> "Display":
         if self.console.is_terminal:
-            self._live = Live(
-                self._bar, console=self.console, refresh_per_second=REFRESH_PER_S, transient=True
-            )
+            self._live = Live(self._bar, console=self.console, auto_refresh=False, transient=True)
             self._live.start()
         return self
 
@@ -83,10 +83,23 @@ class Display:
     def started(self, trial: Planned) -> None:
         """A trial begins."""
         self.clock.started(trial)
+        self._current = trial
+        self._draw()
+
+    def tick(self) -> None:
+        """Called often while a trial runs; redraws every REFRESH_S, on a terminal only."""
+        if self._live is not None and time.monotonic() - self._drawn >= REFRESH_S:
+            self._draw()
+
+    def _draw(self) -> None:
+        trial, left = self._current, self.clock.left_s()
+        if self._live is None or trial is None:
+            return
         what = "warm-up" if trial.warmup else f"block {trial.block + 1}"
-        left = self.clock.left_s()
         remaining = "" if left is None else f", {_duration(left)} left"
         self._bar.update(self._task, description=f"{what}, {trial.engine}{remaining}")
+        self._live.refresh()
+        self._drawn = time.monotonic()
 
     def finished(self, trial: Trial) -> None:
         """A trial has ended: its line, and on a terminal the table with it."""

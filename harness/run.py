@@ -96,6 +96,7 @@ def carry_out(plan: Plan, run: Run, max_time_s: float | None) -> Ended:
     with writing(run.folder):
         _close_interrupted(run)
     with stop_signals(bench.control), Display(run, pending) as display:
+        bench.on_tick = display.tick
         begin = time.monotonic()
         for index, planned in enumerate(pending):
             if index and planned.slot == 0 and not planned.warmup:

@@ -18,11 +18,10 @@ from myad.init import Initializer, initializer
 from myad.nn.activations import activation
 from myad.ops.compare import where
 from myad.ops.conv import conv2d, pair
-from myad.ops.index import reshaped
 from myad.ops.linalg import matmul
 from myad.ops.pool import average_pooling2d, max_pooling2d
 from myad.ops.random import random_uniform
-from myad.ops.reduce import mean, stop_gradient, var
+from myad.ops.reduce import mean, reshape, stop_gradient, var
 
 Shape = tuple[int, ...]
 Values = Mapping[str, Any]
@@ -211,7 +210,7 @@ class Flatten(Layer):
         return (math.prod(shape),)
 
     def call(self, parameters: Values, x: Any) -> Any:
-        return reshaped(x, x.shape[0], math.prod(x.shape[1:]))
+        return reshape(x, shape=(x.shape[0], math.prod(x.shape[1:])))
 
 
 @dataclass(frozen=True)

@@ -221,8 +221,9 @@ def conv2d(
     strides, dilation = pair("strides", strides), pair("dilation", dilation)
     check_ndim("conv2d", "N H W C", images)
     check_ndim("conv2d", "KH KW C F", kernel)
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation, strict=True)]
-    images = pad_windows(images, reach, strides, padding, 0.0)
+    if padding != "valid":
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation, strict=True)]
+        images = pad_windows(images, reach, strides, padding, 0.0)
     return correlate2d(images, kernel, strides=strides, dilation=dilation)
 
 

@@ -1,0 +1,91 @@
+"""`bench curves`: accuracy on the test set after each epoch, over several seeds."""
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """What is written to standard output."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `bench curves`."""
+    app.command("curves")(curves)
+
+
+def curves(
+    preset: Annotated[str, typer.Option(help="A preset or a path to a TOML file.")] = "paper",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: training.epochs=5."),
+    ] = None,
+    engines: Annotated[str | None, typer.Option(help="Names with commas, or 'all'.")] = None,
+    command: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME='PROGRAM ARGS'", help="An engine given as a command."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many starts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, max=2**30, help="The first of them.")] = 0,
+    format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
+) -> int:
+    """Learning curves; nothing is timed, so that they cost a measurement nothing."""
+    from rich.console import Console
+
+    from harness import curves as drawing
+    from harness.options import RunOptions
+    from harness.plan import new_plan
+    from harness.process import Control
+    from harness.run import stop_signals
+
+    plan = new_plan(
+        RunOptions(
+            preset=preset,
+            settings=tuple(settings or ()),
+            engines=engines,
+            commands=tuple(command or ()),
+            repeats=seeds,
+            seed=seed,
+            warmups=0,
+        )
+    )
+    control = Control()
+    with Console(stderr=True).status("training") as status, stop_signals(control):
+        found = drawing.collect(
+            plan,
+            control,
+            lambda p: status.update(f"{p.engine}, seed {p.seed}: {p.epoch} epochs done"),
+        )
+    _print(drawing.document(plan, found), format)
+    return 1 if any(point.accuracy is None for point in found) else 0
+
+
+def _print(document: dict, format: Format) -> None:
+    if format is Format.json:
+        print(json.dumps(document, indent=2))
+        return
+    if format is Format.csv:
+        print("engine,seed,epoch,accuracy")
+        for point in document["points"]:
+            accuracy = "" if point["accuracy"] is None else point["accuracy"]
+            print(f"{point['engine']},{point['seed']},{point['epoch']},{accuracy}")
+        return
+    print(f"{document['preset']} on {document['dataset']}, {len(document['seeds'])} seeds")
+    for row in document["summary"]:
+        if row["mean"] is None:
+            print(f"{row['engine']:18} epoch {row['epoch']:3}  failed")
+            continue
+        spread = "" if row["sd"] is None else f" ± {100 * row['sd']:.2f}"
+        print(
+            f"{row['engine']:18} epoch {row['epoch']:3}  {100 * row['mean']:.2f} %{spread}  "
+            f"({100 * row['min']:.2f} to {100 * row['max']:.2f}, n = {row['n']})"
+        )
+    for point in document["points"]:
+        if point["failure"]:
+            print(f"  {point['engine']}, seed {point['seed']}: {point['failure']}")

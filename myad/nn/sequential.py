@@ -11,7 +11,8 @@ import numpy as np
 from myad.core import Tensor, no_grad
 from myad.errors import DTypeError, OptionError, ShapeError, WeightsError
 from myad.init import initializer
-from myad.nn.layers import Layer, Parameter, check_initializers, layer_from
+from myad.nn.layer import Layer, Parameter
+from myad.nn.layers import check_initializers, layer_from
 from myad.ops.reduce import as_operand
 
 # Layer i draws from the stream whose seed is shifted by i times this odd number (the golden ratio).

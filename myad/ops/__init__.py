@@ -29,18 +29,18 @@ from myad.ops.functions import (
     tanh,
 )
 from myad.ops.functions import softmax_along as softmax
-from myad.ops.index import joined as concatenate
-from myad.ops.index import padded as pad
-from myad.ops.index import permute as transpose
-from myad.ops.index import reshaped as reshape
-from myad.ops.index import stack, take
-from myad.ops.index import stretched as broadcast_to
 from myad.ops.linalg import einsum
 from myad.ops.linalg import product as matmul
 from myad.ops.loss import sparse_softmax_cross_entropy
 from myad.ops.pool import average_pooling2d, max_pooling2d
 from myad.ops.random import random_key, random_uniform
 from myad.ops.reduce import max, mean, min, stop_gradient, sum, var
+from myad.ops.shaping import joined as concatenate
+from myad.ops.shaping import padded as pad
+from myad.ops.shaping import permute as transpose
+from myad.ops.shaping import reshaped as reshape
+from myad.ops.shaping import stack, take
+from myad.ops.shaping import stretched as broadcast_to
 
 __all__ = [
     "absolute",

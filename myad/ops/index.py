@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, Tensor, composed, describe, primitive
+from myad.core import Spec, composed, describe, primitive
 from myad.errors import DTypeError, ShapeError
-from myad.ops.reduce import as_operand, broadcast_to, reshape
-from myad.ops.specs import broadcast_shape, normalize_axis, same_dtype
+from myad.ops.specs import broadcast_shape, same_dtype
 
 
 @primitive
@@ -231,127 +228,3 @@ def _slices(starts, stops, steps):
             for start, stop, step in zip(starts, stops, steps, strict=True)
         ]
     )
-
-
-def getitem(x: Any, index: Any) -> Any:
-    """x[index] for integers, slices, `...`, None, or integer or boolean arrays on leading axes."""
-    index = index if isinstance(index, tuple) else (index,)
-    index = tuple([i.value if type(i) is Tensor else i for i in index])
-    arrays = [isinstance(i, np.ndarray | list) for i in index]
-    if any(arrays):
-        if not all(arrays):
-            raise ShapeError(
-                "indexing: arrays of integers cannot be mixed with slices, `...` or numbers;"
-                " index twice, or use take(x, indices, axis)."
-            )
-        return gather(x, *_integer_arrays([np.asarray(i) for i in index]))
-    return _basic_index(x, index)
-
-
-def _integer_arrays(arrays: list[np.ndarray]) -> list[np.ndarray]:
-    return [i for a in arrays for i in (np.nonzero(a) if a.dtype == bool else (a,))]
-
-
-def _basic_index(x: Any, index: tuple[Any, ...]) -> Any:
-    ndim = len(x.shape)
-    used = sum(i is not None and i is not Ellipsis for i in index)
-    if used > ndim or sum(i is Ellipsis for i in index) > 1:
-        raise ShapeError(f"indexing: {index} does not fit the shape {tuple(x.shape)}.")
-    fill = [slice(None)] * (ndim - used)
-    if Ellipsis in index:
-        at = index.index(Ellipsis)
-        index = (*index[:at], *fill, *index[at + 1 :])
-    else:
-        index = (*index, *fill)
-    ranges: list[range] = []
-    shape: list[int] = []
-    for i in index:
-        if i is None:
-            shape.append(1)
-            continue
-        picked = _range(i, x.shape[len(ranges)])
-        ranges.append(picked)
-        if isinstance(i, slice):
-            shape.append(len(picked))
-    z = strided_slice(
-        x,
-        starts=tuple(r.start for r in ranges),
-        stops=tuple(r.stop for r in ranges),
-        steps=tuple(r.step for r in ranges),
-    )
-    return z if z.shape == tuple(shape) else reshape(z, shape=tuple(shape))
-
-
-def _range(i: Any, length: int) -> range:
-    if isinstance(i, slice):
-        picked = range(*i.indices(length))
-        # an empty slice is written 0:0, so that only full ones have a stop of −1
-        return picked if len(picked) else range(0, 0, 1)
-    if not isinstance(i, int | np.integer) or isinstance(i, bool):
-        raise ShapeError(f"indexing: {i!r} is no integer, slice, array, `...` or None.")
-    if not -length <= i < length:
-        raise ShapeError(f"indexing: {i} is out of range for an axis of length {length}.")
-    return range(int(i) % length, int(i) % length + 1, 1)
-
-
-def take(x: Any, indices: Any, axis: int = 0) -> Any:
-    """Slices of `x` at the integers `indices` along `axis`: x[..., indices, ...]."""
-    x, indices = as_operand(x), as_operand(indices)
-    (axis,) = normalize_axis("take", axis, len(x.shape))
-    front = (axis, *[a for a in range(len(x.shape)) if a != axis])
-    picked = gather(transpose(x, axes=front), indices)
-    lead = len(indices.shape)
-    order = (
-        *range(lead, lead + axis),
-        *range(lead),
-        *range(lead + axis, len(picked.shape)),
-    )
-    return transpose(picked, axes=order)
-
-
-def permute(x: Any, axes: Any = None) -> Any:
-    """`x` with its axes in the order `axes`; by default reversed."""
-    x = as_operand(x)
-    ndim = len(x.shape)
-    order = tuple(reversed(range(ndim))) if axes is None else tuple(int(a) for a in axes)
-    return transpose(x, axes=tuple(a + ndim if a < 0 else a for a in order))
-
-
-def reshaped(x: Any, *shape: Any) -> Any:
-    """`x` in another shape, in which one length may be -1: what is left over."""
-    x = as_operand(x)
-    lengths = [int(n) for n in (shape[0] if len(shape) == 1 and np.ndim(shape[0]) else shape)]
-    if lengths.count(-1) == 1:
-        known = math.prod(n for n in lengths if n != -1)
-        if known == 0 or math.prod(x.shape) % known:
-            raise ShapeError(f"reshape: {tuple(x.shape)} cannot be divided into {tuple(lengths)}.")
-        lengths[lengths.index(-1)] = math.prod(x.shape) // known
-    if min(lengths, default=0) < 0:
-        raise ShapeError(f"reshape: lengths must be >= 0, and one may be -1: {tuple(lengths)}.")
-    return reshape(x, shape=tuple(lengths))
-
-
-def padded(x: Any, widths: Any, value: float = 0.0) -> Any:
-    """`x` with `value` added around it; `widths` is one (before, after) pair per axis."""
-    return pad(as_operand(x), widths=tuple((int(b), int(a)) for b, a in widths), value=float(value))
-
-
-def stretched(x: Any, shape: Any) -> Any:
-    """`x` broadcast to `shape`."""
-    return broadcast_to(as_operand(x), shape=tuple(int(n) for n in shape))
-
-
-def joined(arrays: Any, axis: int = 0) -> Any:
-    """The arrays one after the other along `axis`, which exists already."""
-    arrays = [as_operand(x) for x in arrays]
-    (axis,) = normalize_axis("concatenate", axis, len(arrays[0].shape) if arrays else 0)
-    return concatenate(*arrays, axis=axis)
-
-
-def stack(arrays: Any, axis: int = 0) -> Any:
-    """The arrays one after the other along the new axis `axis`."""
-    arrays = [as_operand(x) for x in arrays]
-    if not arrays:
-        raise ShapeError("stack: needs at least one array.")
-    (axis,) = normalize_axis("stack", axis, len(arrays[0].shape) + 1)
-    return joined([reshape(x, shape=(*x.shape[:axis], 1, *x.shape[axis:])) for x in arrays], axis)

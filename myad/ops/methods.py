@@ -7,7 +7,7 @@ from typing import Any
 
 from myad import backward
 from myad.core import Tensor
-from myad.ops import arithmetic, compare, functions, index, linalg, reduce
+from myad.ops import arithmetic, compare, functions, linalg, reduce, shaping
 
 
 def _swapped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,18 +37,18 @@ COMPARISONS: dict[str, Callable[..., Any]] = {
 METHODS: dict[str, Callable[..., Any]] = {
     "__neg__": lambda x: functions.negative(x),
     "__abs__": lambda x: functions.absolute(x),
-    "__getitem__": index.getitem,
+    "__getitem__": shaping.getitem,
     "astype": compare.astype,
     "sum": reduce.sum,
     "mean": reduce.mean,
     "max": reduce.max,
     "min": reduce.min,
     "var": reduce.var,
-    "reshape": index.reshaped,
-    "transpose": lambda x, *axes: index.permute(
+    "reshape": shaping.reshaped,
+    "transpose": lambda x, *axes: shaping.permute(
         x, None if not axes else axes[0] if isinstance(axes[0], tuple | list) else axes
     ),
-    "flatten": lambda x: index.reshaped(x, -1),
+    "flatten": lambda x: shaping.reshaped(x, -1),
     "clip": compare.clip,
     "backward": backward.backward,
 }
@@ -60,4 +60,4 @@ for _name, _function in COMPARISONS.items():
     setattr(Tensor, f"__{_name}__", _operator(_function))
 for _name, _function in METHODS.items():
     setattr(Tensor, _name, _function)
-setattr(Tensor, "T", property(index.permute))  # noqa: B010 (mypy knows no attribute T)
+setattr(Tensor, "T", property(shaping.permute))  # noqa: B010 (mypy knows no attribute T)

@@ -72,9 +72,30 @@ def _few_blocks(analysis: Analysis) -> list[str]:
 
 
 def _unverified(analysis: Analysis) -> list[str]:
-    if analysis.run.manifest.verification is not None or len(analysis.engines) < 2:
-        return []
-    return ["The engines were not verified to do the same work before this run."]
+    found = analysis.run.manifest.verification
+    if found is None:
+        if len(analysis.engines) < 2:
+            return []
+        return ["The engines were not verified to do the same work before this run."]
+    wrong = [f for f in found.get("findings", []) if not f.get("ok", True)]
+    told = "; ".join(f"{f.get('engine')}, {f.get('check')}: {f.get('reason')}" for f in wrong)
+    if wrong or not found.get("ok", True):
+        return [f"Verification before this run found different work: {told or 'no reason given'}."]
+    return []
+
+
+def verification_sentence(analysis: Analysis) -> str:
+    """What was verified before the run, with the largest deviation found; "" if nothing was."""
+    found = analysis.run.manifest.verification
+    if not found or not found.get("ok") or not found.get("findings"):
+        return ""
+    largest = max(found["findings"], key=lambda f: f.get("deviation") or 0.0)
+    return (
+        f"Before the run the engines were verified to do the same work as {found['reference']}: "
+        f"{len(found['findings'])} checks, largest relative deviation "
+        f"{largest.get('deviation') or 0.0:.2g} ({largest['engine']}, {largest['check']}), "
+        f"tolerance {largest['tolerance']:.2g}."
+    )
 
 
 def _disturbed(analysis: Analysis) -> list[str]:

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from harness import units
 from harness.analysis import Analysis
-from harness.cautions import drift_of, outcome, slots_of, warnings
+from harness.cautions import drift_of, outcome, slots_of, verification_sentence, warnings
 from harness.courses import course_plots
 from harness.figure import INK, Plot, save
 from harness.metrics import BY_KEY, METRICS, RATIO_METRICS
@@ -93,6 +93,7 @@ def context(analysis: Analysis, plots: Sequence[Plot]) -> dict[str, Any]:
         "analysis": analysis,
         "conclusions": conclusions(analysis),
         "warnings": warnings(analysis),
+        "verified": verification_sentence(analysis),
         "blocks": f"{analysis.valid_blocks} of {manifest.repeats}",
         "plots": plots,
         "metrics": METRICS,

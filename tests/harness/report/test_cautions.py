@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.analysis import analyze
-from harness.cautions import warnings
+from harness.cautions import verification_sentence, warnings
 
 
 def warned(make_run, *arguments, **options):
@@ -51,6 +51,37 @@ def test_engines_that_were_not_verified(make_run):
     text = "The engines were not verified to do the same work before this run."
     assert text in warned(make_run, verification=None)
     assert text not in warned(make_run, name="verified")
+
+
+def finding(ok, deviation, reason=""):
+    return {
+        "engine": "myad",
+        "check": "order",
+        "ok": ok,
+        "deviation": deviation,
+        "tolerance": 1e-4,
+        "reason": reason,
+    }
+
+
+def test_engines_that_were_found_to_do_other_work(make_run):
+    wrong = finding(False, 0.2, "another order of images")
+    found = {"ok": False, "reference": "myad-eager", "findings": [wrong]}
+    text = (
+        "Verification before this run found different work: myad, order: another order of images."
+    )
+    assert text in warned(make_run, verification=found)
+
+
+def test_what_was_verified_is_told_with_its_largest_deviation(make_run):
+    checks = [finding(True, 1e-7), finding(True, 3.4e-7)]
+    found = {"ok": True, "reference": "myad-eager", "findings": checks}
+    analysis = analyze(make_run(verification=found))
+    assert verification_sentence(analysis) == (
+        "Before the run the engines were verified to do the same work as myad-eager: 2 checks, "
+        "largest relative deviation 3.4e-07 (myad, order), tolerance 0.0001."
+    )
+    assert not any("erif" in text for text in warnings(analysis))
 
 
 def test_disturbed_trials_and_the_verdict_that_hangs_on_them(make_run):

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH123, PTH109 (pathlib would double the start-up time)
+# ruff: noqa: PTH100, PTH109, PTH120, PTH123 (pathlib would double the start-up time)
 """An engine that does no work and misbehaves as told: engine.py BEHAVIOUR[:ARGUMENT] train --job J.
 
 Standard library only, started with `python -I -S`, so that it is there in 20 ms. Without its
@@ -8,7 +8,6 @@ weights back as trained ones and predicts class 0 for every image.
 
 import ctypes
 import json
-import mmap
 import os
 import pickle
 import shutil
@@ -17,73 +16,10 @@ import struct
 import sys
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
 
-class Fake:
-    """A job and the pieces of a perfect answer to it."""
-
-    def __init__(self, job):
-        self.job = job
-        self.training = job["workload"]["training"]
-        self.images = npy_length(job["data"]["images"])
-        self.examples = self.images
-        self.loss = 0.5
-        self.epochs = self.training["epochs"]
-        self.seconds = 0.001
-        self.nonce = job["nonce"]
-        self.predictions = bytes(self.images)
-        self.done_extra = {}
-
-    @property
-    def is_train(self):
-        return self.job["phase"] == "train"
-
-    def finish(self):
-        """Write all that a perfect engine writes."""
-        self.results()
-        self.report()
-
-    def results(self):
-        if self.is_train:
-            shutil.copy(self.job["initial_weights"], self.job["weights"])
-        else:
-            write_npy(self.job["predictions"], self.predictions)
-
-    def report(self):
-        self.line({"event": "phase", "name": "import", "seconds": self.seconds})
-        self.line({"event": "phase", "name": self.job["phase"], "seconds": self.seconds})
-        if self.is_train:
-            for epoch in range(1, self.epochs + 1):
-                self.line(
-                    {
-                        "event": "epoch",
-                        "epoch": epoch,
-                        "seconds": self.seconds / self.epochs,
-                        "loss": self.loss,
-                        "examples": self.examples,
-                    }
-                )
-        self.line(self.done())
-
-    def done(self):
-        settings = self.training if self.is_train else self.job["workload"]["testing"]
-        return {
-            "event": "done",
-            "nonce": self.nonce,
-            "parameters": parameters(self.job["workload"]["model"]),
-            "layers": [layer["type"] for layer in self.job["workload"]["model"]["layers"]],
-            "dtype": self.training["dtype"],
-            "batch_size": settings["batch_size"],
-            "threads": self.job["threads"],
-            "versions": {"fake": "1"},
-            **self.done_extra,
-        }
-
-    def line(self, event):
-        self.raw(json.dumps(event) + "\n")
-
-    def raw(self, text):
-        with open(self.job["report"], "a") as file:
-            file.write(text)
+import loads
+from answer import Fake, write_npy
 
 
 def main():
@@ -170,13 +106,6 @@ def fork_many(fake, _):
         if os.fork() == 0:
             time.sleep(600)
     time.sleep(600)
-
-
-def flood(fake, size):
-    chunk = b"x" * (1 << 20)
-    for _ in range(int(size) >> 20 if fake.is_train else 0):
-        os.write(1, chunk)
-    fake.finish()
 
 
 def binary(fake, _):
@@ -328,148 +257,11 @@ def break_run(fake, path):
     shutil.rmtree(path, ignore_errors=True)
 
 
-def sleep(fake, duration):
-    fake.finish()
-    time.sleep(float(duration))
-
-
-def slow(fake, duration):
-    time.sleep(float(duration))
-    fake.finish()
-
-
-def seeded(fake, duration):
-    """Slow; what it predicts depends on the seed and the engine alone."""
-    time.sleep(float(duration))
-    seed = fake.job["seed"] + len(fake.job["engine"])
-    fake.predictions = bytes((seed * 7 + index * index) % 10 for index in range(fake.images))
-    fake.finish()
-
-
-def touch(fake, megabytes):
-    """Hold that much memory, every page of it used."""
-    hold(int(megabytes))
-    fake.finish()
-
-
-def spike(fake, megabytes):
-    """The same for 30 ms only."""
-    memory = hold(int(megabytes))
-    time.sleep(0.03)
-    memory.close()
-    fake.finish()
-
-
-def children(fake, sizes):
-    """Children that hold memory of their own at once: children:150,150."""
-    pids = []
-    for size in sizes.split(","):
-        pids.append(os.fork())
-        if pids[-1] == 0:
-            memory = hold(int(size))
-            time.sleep(0.6)
-            memory.close()
-            os._exit(0)
-    for pid in pids:
-        os.waitpid(pid, 0)
-    fake.finish()
-
-
-def sharing(fake, text):
-    """Processes that share one piece of memory: sharing:4x200."""
-    count, size = map(int, text.split("x"))
-    memory = hold(size, shared=True)
-    pids = []
-    for _ in range(count - 1):
-        pids.append(os.fork())
-        if pids[-1] == 0:
-            sum(memory[::4096])
-            time.sleep(0.6)
-            os._exit(0)
-    for pid in pids:
-        os.waitpid(pid, 0)
-    fake.finish()
-
-
-def burn(fake, duration):
-    burn_cpu(float(duration))
-    fake.finish()
-
-
-def burn_in_orphan(fake, duration):
-    """Let a process that nobody of the engine waits for use the CPU."""
-    read_end, write_end = os.pipe()
-    if os.fork() == 0:
-        if os.fork() == 0:
-            burn_cpu(float(duration))
-            os.write(write_end, b"x")
-            os._exit(0)
-        os._exit(0)
-    os.read(read_end, 1)
-    time.sleep(0.05)
-    fake.finish()
-
-
-def unpaid_child(fake, duration):
-    """A child whose end is ignored is reaped by the kernel, and its CPU time is in no account."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    pid = os.fork()
-    if pid == 0:
-        burn_cpu(float(duration))
-        time.sleep(0.2)
-        os._exit(0)
-    while True:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.01)
-    fake.finish()
-
-
-def burn_cpu(duration):
-    while time.process_time() < duration:
-        pass
-
-
-def hold(megabytes, *, shared=False):
-    flags = mmap.MAP_ANONYMOUS | (mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE)
-    memory = mmap.mmap(-1, megabytes << 20, flags=flags)
-    block = b"\1" * (1 << 20)
-    for _ in range(megabytes):
-        memory.write(block)
-    return memory
-
-
-def npy_length(path):
-    with open(path, "rb") as file:
-        header = file.read(128).decode("latin-1")
-    return int(header.split("'shape': (")[1].split(",")[0])
-
-
-def write_npy(path, content, *, dtype="|u1", length=None):
-    length = len(content) if length is None else length
-    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({length},), }}"
-    header = header.ljust(117) + "\n"
-    with open(path, "wb") as file:
-        file.write(
-            b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + content
-        )
-
-
-def parameters(model):
-    """Parameters of a model made of flatten and dense layers, the only ones the tests use."""
-    count, width = 0, 1
-    for size in model["input_shape"]:
-        width *= size
-    for layer in model["layers"]:
-        if layer["type"] == "dense":
-            count += (width + 1) * layer["units"]
-            width = layer["units"]
-    return count
-
-
-BEHAVIOURS = {name: value for name, value in list(globals().items()) if callable(value)}
+BEHAVIOURS = {
+    name: value
+    for name, value in [*vars(loads).items(), *list(globals().items())]
+    if callable(value)
+}
 
 if __name__ == "__main__":
     main()

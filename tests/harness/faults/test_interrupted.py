@@ -1,6 +1,6 @@
 """A harness that is killed, stopped or hung up on, and goes on afterwards."""
 
-import contextlib
+import os
 import random
 import shutil
 import signal
@@ -65,16 +65,19 @@ def results_of(folder):
 
 
 def test_kill_at_25_random_moments_loses_and_doubles_nothing(home, fakes, leftovers):
-    repeats, engines = 10, ("a=seeded:0.02", "bb=seeded:0.02")
+    repeats, engines = 12, ("a=seeded:0.02", "bb=seeded:0.02")
     start = arguments(fakes, *engines, repeats=repeats)
     moments = random.Random(5)
     folder = home / "results" / "r"
-    for _ in range(25):
+    for kill in range(25):
         command = RESUME if (folder / "manifest.json").exists() else start
         harness = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # start-up takes about 0.4 s: most kills meet a trial, some the reading or the planning
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            harness.wait(timeout=moments.uniform(0.1, 0.7))
+        if kill % 5:  # most of them after some records of this session, wherever it then is
+            lines = count_of(folder) + moments.randrange(1, 4)
+            wait_for(lambda h=harness, n=lines: h.poll() is not None or count_of(folder) >= n)
+            time.sleep(moments.uniform(0.0, 0.15))
+        else:  # the others while it starts, reads or plans
+            time.sleep(moments.uniform(0.0, 0.8))
         harness.kill()
         harness.wait()
         assert is_gone(leftovers)
@@ -88,14 +91,21 @@ def test_kill_at_25_random_moments_loses_and_doubles_nothing(home, fakes, leftov
     assert interrupted == results_of(home / "undisturbed" / "r")
 
 
+def count_of(folder):
+    """How many lines have been written."""
+    path = folder / RECORDS
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 def records(folder):
     """Every record of a run, in the order in which they were written."""
     lines = (folder / RECORDS).read_bytes().splitlines()
     return [store.parse_trial(line) for line in lines]
 
 
-def test_record_cut_at_every_byte_is_healed(home, fakes):
+def test_record_cut_at_every_byte_is_healed(home, fakes, monkeypatch):
     runner.start(fakes("a=ok", repeats=2))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # 10,000 of them take their time
     folder = home / "results" / "r"
     path = folder / RECORDS
     whole = path.read_bytes()
@@ -189,8 +199,7 @@ def test_resume_refuses_another_machine(home, fakes):
 
 
 def test_resume_refuses_an_engine_that_has_changed(home, fakes):
-    script = home / "mine.py"
-    shutil.copy(Path(__file__).parents[2] / "fakes" / "engine.py", script)
+    script = shutil.copytree(Path(__file__).parents[2] / "fakes", home / "mine") / "engine.py"
     command = f"mine={sys.executable} -I -S {script} ok"
     chosen = fakes("x=ok", repeats=1)
     runner.start(type(chosen)(**{**vars(chosen), "commands": (command,)}))

@@ -8,6 +8,7 @@ many epochs gives the loss of each step; a job of many batches gives the weights
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.deviation import Deviation, largest
 from harness.engines import Engine
 from harness.errors import BenchError
 from harness.process import Control
-from harness.verify_checks import Check, checks, mistakes
+from harness.verify_checks import ORDER_TRIES, Check, checks, mistakes
 from harness.verify_jobs import Jobs, NoResult, Result
 
 TOLERANCES = {"float32": 1e-4, "float64": 1e-9}
@@ -28,10 +29,12 @@ TOLERANCES = {"float32": 1e-4, "float64": 1e-9}
 LEAST_AGREEMENT = 0.99
 # A network with kinks (ReLU, max pooling) can turn rounding into visible differences within some
 # hundred steps; then nothing follows from a difference. Whether it does is measured: the float64
-# reference runs again from weights changed by what float32 loses in that many steps (6e-8 each,
-# adding up as a random walk). The long checks take as many steps as this leaves clear.
-ROUNDING = {"float32": 6e-8, "float64": 1.1e-16}
+# reference runs again from weights changed by what a number type loses in that many steps (a few
+# units in the last place each, since sums are long; adding up as a random walk). The long checks
+# take as many steps as this leaves clear, the check of the order takes other images.
+ROUNDING = {"float32": 4e-7, "float64": 8e-16}
 NUDGES = 3
+MOST_ALLOWED = 0.03  # of the movement; images in another order move it by more
 CLEAR = 3
 
 
@@ -123,13 +126,14 @@ class Verifier:
         except NoResult as error:
             return Finding(engine.name, check.name, False, None, self.tolerance, "", str(error))
         deviation = self._compare(check, found, expected)
-        ok = deviation.size <= self.tolerance
+        allowed = check.allowed or self.tolerance
+        ok = deviation.size <= allowed
         reason = ""
         if not ok:
             mistake = deviation.hint or self._other_work(check, found)
             reason = f"{check.failing}{f': {mistake}' if mistake else ''}"
         return Finding(
-            engine.name, check.name, ok, deviation.size, self.tolerance, deviation.where, reason
+            engine.name, check.name, ok, deviation.size, allowed, deviation.where, reason
         )
 
     def _checks(self) -> list[Check]:
@@ -137,9 +141,11 @@ class Verifier:
         if self._settled:
             return self._settled
         for check in checks(self.workload, self.steps, short=self.short):
+            self.on_check(self.reference.name, f"{check.name}, how sensitive to rounding")
             if check.name in ("steps", "losses"):
-                self.on_check(self.reference.name, f"{check.name}, how sensitive to rounding")
                 check = self._clear(check)
+            elif check.name == "order":
+                check = self._clear_order(check)
             self._settled.append(check)
         return self._settled
 
@@ -157,6 +163,24 @@ class Verifier:
                 f"alone moves float64 by {first:.0e}."
             )
         return check
+
+    def _clear_order(self, check: Check) -> Check:
+        """The check of the order, with images and a learning rate that rounding leaves clear."""
+        tries = []
+        for rate, place in ORDER_TRIES:
+            training = {**check.training, "learning_rate": rate}
+            check = dataclasses.replace(check, training=training, place=place)
+            moved = self._sensitivity(check, round(check.batches * check.epochs))
+            if moved * CLEAR <= self.tolerance:
+                return check
+            tries.append((moved, check))
+        # near ties in max pooling show at once; another order shows far more than that
+        moved, check = min(tries, key=lambda found: found[0])
+        allowed = min(10 * moved, MOST_ALLOWED)
+        self.notes.append(
+            f"order: {allowed:.0e} is allowed: rounding alone moves float64 by {moved:.0e}."
+        )
+        return dataclasses.replace(check, allowed=max(allowed, self.tolerance))
 
     def _sensitivity(self, check: Check, steps: int) -> float:
         """The largest deviation of the reference from itself when its start is nudged."""

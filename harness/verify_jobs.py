@@ -75,9 +75,11 @@ class Jobs:
         folder = self._new_folder(engine)
         workload = self._workload({**check.training, "epochs": check.epochs}, dtype)
         batch = workload["training"]["batch_size"]
-        count = min(max(int(check.batches * batch), 1), self.dataset.counts["train"])
-        images = load_array(self.dataset.paths["train_images"])[:count]
-        labels = load_array(self.dataset.paths["train_labels"])[:count]
+        there = self.dataset.counts["train"]
+        count = min(max(int(check.batches * batch), 1), there)
+        begin = min(check.place * count, there - count)
+        images = load_array(self.dataset.paths["train_images"])[begin : begin + count]
+        labels = load_array(self.dataset.paths["train_labels"])[begin : begin + count]
         if "keep" in changes:
             images, labels = images[changes["keep"](batch)], labels[changes["keep"](batch)]
         np.save(folder / "images.npy", images)

@@ -120,6 +120,15 @@ def test_timeline_has_phase_marks(trial, home):
     assert all(int(row[1]) <= train.peak_rss.bytes for row in rows[1:])
 
 
+def test_sampler_uses_less_than_a_hundredth(trial):
+    """Its CPU time over the trial's wall time; benchmarks/sampler_cost.py measures the effect."""
+    shares = []
+    for _ in range(2):
+        train = trial("slow:0.7").train
+        shares.append(train.sampler_s / train.wall_s)
+    assert 0 < min(shares) < 0.01
+
+
 def test_without_sampling_there_is_no_timeline_and_the_peak_is_still_exact(trial, home):
     train = trial("touch:50", sample_interval_s=None).train
     assert not (home / "results" / "r" / "trials" / "0-fake" / "train" / "memory.csv").exists()

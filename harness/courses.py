@@ -84,7 +84,7 @@ def memory_figure(analysis: Analysis) -> Figure | None:
             found.append((name, trials[0], timeline))
     if not found:
         return None
-    figure, axes = new(0.8 * len(found), panels=len(found))
+    figure, axes = new(1.2 * len(found) + 1, panels=len(found))
     for axis, (name, trial, timeline) in zip(axes, found, strict=True):
         _memory_panel(axis, analysis, name, trial, timeline)
     axes[-1].set_xlabel("seconds since the start of the process")

@@ -15,6 +15,10 @@ TEXT_BOXES = """
   .filter(b => b.width && b.height)
   .map(b => [b.left, b.top, b.right, b.bottom])
 """
+FRAME = """
+(b => b && [b.left - 1, b.top - 1, b.right + 1, b.bottom + 1])(
+  document.querySelector('#figure-NAME svg')?.getBoundingClientRect())
+"""
 
 
 @pytest.fixture
@@ -154,6 +158,10 @@ def test_texts_of_a_figure_do_not_overlap(browser, page, engines):
         if not boxes:  # one engine has no ratios to draw
             assert (name, len(engines)) == ("ratios", 1)
         assert overlaps(boxes) == [], name
+        left, top, right, bottom = browser.evaluate(FRAME.replace("NAME", name)) or [0] * 4
+        for box in boxes:  # nothing is cut off at the edge of the drawing
+            assert box[0] >= left and box[1] >= top, name  # noqa: PT018
+            assert box[2] <= right and box[3] <= bottom, name  # noqa: PT018
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

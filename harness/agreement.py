@@ -7,10 +7,9 @@ import numpy as np
 
 from harness.record import Trial
 from harness.stats import mcnemar
-from harness.store import Run
+from harness.store import TEST_LABELS, Run
 
 PREDICTIONS = "predictions.npy"
-LABELS = "test_labels.npy"
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Agreement:
 
 def agreements(run: Run, pairs: list[tuple[Trial, Trial]]) -> list[Agreement]:
     """The agreement of each pair of trials whose predictions are both kept, in order of blocks."""
-    labels = _load(run.folder / LABELS)
+    labels = _load(run.folder / TEST_LABELS)
     found = []
     for a, b in pairs:
         ours, theirs = (_load(run.trial_folder(t, "test") / PREDICTIONS) for t in (a, b))

@@ -65,9 +65,17 @@ def engine_environment(
     return kept
 
 
+# The same prefixes in another program's name: Terraform's settings hold paths and no speed.
+FOREIGN_PREFIXES = ("TF_CLI_", "TF_VAR_", "TF_LOG")
+
+
 def recorded_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
     """Variables of the user that may change speed, and those that were scrubbed, marked so."""
     start = os.environ if base is None else base
-    noted = {k: v for k, v in start.items() if k.startswith(RECORDED_PREFIXES)}
+    noted = {
+        key: value
+        for key, value in start.items()
+        if key.startswith(RECORDED_PREFIXES) and not key.startswith(FOREIGN_PREFIXES)
+    }
     scrubbed = {k: "(scrubbed)" for k in start if k.startswith(SCRUBBED_PREFIXES)}
     return dict(sorted({**noted, **scrubbed}.items()))

@@ -104,7 +104,7 @@ def same_plan(manifest: Manifest, commands: Sequence[str] = ()) -> tuple[Plan, l
         commands: `--command` texts given again; without them they come from the manifest.
     """
     known = find()
-    given = {engine.name: engine for engine in choose("", commands, known)} if commands else {}
+    given = {engine.name: engine for engine in choose(None, commands, known)} if commands else {}
     engines = [given.get(e.name) or _again(e, known) for e in manifest.engines]
     now = manifest.model_copy(
         update={"engines": [engine.entry() for engine in engines], **_surroundings()}

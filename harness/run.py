@@ -54,6 +54,8 @@ def start(options: RunOptions) -> Ended:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             store.write_manifest(folder, plan.manifest)
+            # what the predictions are compared with, so that the report needs the run alone
+            shutil.copyfile(plan.dataset.paths["test_labels"], folder / store.TEST_LABELS)
             (folder / store.RECORDS).touch()
         return carry_out(plan, Run(folder, plan.manifest), options.max_time_s)
 

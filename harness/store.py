@@ -16,6 +16,7 @@ from harness.record import SCHEMA, Manifest, Planned, Trial
 
 MANIFEST = "manifest.json"
 RECORDS = "trials.jsonl"
+TEST_LABELS = "test_labels.npy"  # of all trials, uint8 (N,)
 
 
 @dataclass

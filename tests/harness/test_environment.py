@@ -41,3 +41,9 @@ def test_manifest_says_what_matters_and_what_was_scrubbed():
         "PYTHONPATH": "(scrubbed)",
         "PYTHONSTARTUP": "(scrubbed)",
     }
+
+
+def test_another_program_s_variables_are_not_recorded():
+    assert recorded_environment({"TF_CLI_CONFIG_FILE": "secret", "TF_ENABLE_X": "1"}) == {
+        "TF_ENABLE_X": "1"
+    }

@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from harness import cli, lock
 from harness import run as runner
 from harness.errors import BenchError, UsageError
 from harness.options import RunOptions
-from harness.store import read_manifest, read_run
+from harness.store import TEST_LABELS, read_manifest, read_run
 
 
 def test_manifest_is_complete_before_the_first_trial(home, fakes):
@@ -120,6 +121,20 @@ def test_max_time_stops_between_blocks_and_resume_goes_on(home, fakes):
     before = len(run.trials)
     runner.resume(home / "results", "r", max_time_s=1.0)
     assert len(read_run(ended.folder).trials) > before
+
+
+def test_resume_takes_the_commands_given_again(home, fakes):
+    options = fakes("a=slow:0.2", repeats=20, max_time_s=0.6)
+    folder = runner.start(options).folder
+    before = len(read_run(folder).trials)
+    runner.resume(home / "results", "r", commands=options.commands, max_time_s=0.6)
+    assert len(read_run(folder).trials) > before
+
+
+def test_run_holds_the_labels_its_predictions_are_compared_with(home, fakes):
+    folder = runner.start(fakes("a=ok")).folder
+    labels = np.load(folder / TEST_LABELS, allow_pickle=False)
+    assert (labels.shape, labels.dtype) == ((20,), np.uint8)
 
 
 def test_pinned_engine_runs_on_its_processor(home, fakes):

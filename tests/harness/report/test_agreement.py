@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from harness.agreement import LABELS, PREDICTIONS
+from harness.agreement import PREDICTIONS
 from harness.analysis import analyze
 from harness.document import report_document
 from harness.stats import mcnemar
+from harness.store import TEST_LABELS
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_share_of_equal_predictions_without_labels(run):
 
 def test_mcnemar_with_labels(run):
     folder, labels = run
-    np.save(folder / LABELS, labels)
+    np.save(folder / TEST_LABELS, labels)
     (found,) = analyze(folder).agreements["a", "b"]
     assert (found.only_a, found.only_b, found.p) == (1, 1, mcnemar(1, 1))
 

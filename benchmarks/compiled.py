@@ -44,7 +44,7 @@ CELLS = [
     *((name, batch, images) for name in ("two-conv", "lenet5") for batch, images in
       ((1, 2000), (32, 12000), (128, 20000))),
 ]  # fmt: skip
-RIVALS = "jax,pytorch,tensorflow-tuned,tensorflow"
+RIVALS = "jax,jax-tuned,pytorch,tensorflow-tuned,tensorflow-scan"
 PAPER = [myad.Conv2D(1, 3, activation="relu"), myad.MaxPool2D(2), myad.Flatten(),
          myad.Dense(10, activation="softmax")]  # fmt: skip
 

@@ -14,14 +14,14 @@ B = [0.914, 0.913, 0.912, 0.915, 0.914]
 def test_difference_and_interval_equal_scipy():
     d = accuracy_difference(A, B, images=10_000)
     theirs = stats.ttest_rel(np.array(A) * 100, np.array(B) * 100).confidence_interval(0.95)
-    assert d.difference_points == pytest.approx(0.04, rel=1e-9)
-    assert d.interval == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+    assert d.difference_points == pytest.approx(0.04, rel=1e-12, abs=1e-12)
+    assert d.interval == pytest.approx((theirs.low, theirs.high), rel=1e-12, abs=1e-12)
 
 
 def test_two_one_sided_tests_worked_out_by_hand():
     # differences 1, -1 points: mean 0, s = √2, s/√2 = 1; t = 0.5 on 1 degree of freedom
     d = accuracy_difference([0.91, 0.90], [0.90, 0.91], images=10**9)
-    assert d.tost_p == pytest.approx(0.5 - math.atan(0.5) / math.pi, rel=1e-9)
+    assert d.tost_p == pytest.approx(0.5 - math.atan(0.5) / math.pi, rel=1e-12, abs=1e-12)
     assert d.verdict == "inconclusive"
 
 
@@ -79,7 +79,7 @@ def test_change_between_independent_samples_equals_welchs_test():
     interval = theirs.confidence_interval(0.95)
     change = accuracy_change(A, B[:4], images=10_000)
     assert change.n == 4
-    assert change.interval == pytest.approx((interval.low, interval.high), rel=1e-9)
+    assert change.interval == pytest.approx((interval.low, interval.high), rel=1e-12, abs=1e-12)
     assert change.verdict == "equivalent"
 
 

@@ -8,8 +8,8 @@ from harness.stats import drift, lag_one, slot_effect, slot_p
 def test_a_trend_without_noise_is_read_off():
     blocks = list(range(10))
     d = drift(blocks, [3.0 * 1.02**k for k in blocks])
-    assert d.per_block == pytest.approx(0.02, rel=1e-9)
-    assert d.interval == pytest.approx((0.02, 0.02), rel=1e-6)
+    assert d.per_block == pytest.approx(0.02, rel=1e-12, abs=1e-12)
+    assert d.interval == pytest.approx((0.02, 0.02), rel=1e-12, abs=1e-12)
 
 
 def test_trend_equals_scipy_least_squares(rng):

@@ -144,12 +144,17 @@ def backpropagate(
     gradients: dict[int, Any] = {}
     heap: list[tuple[int, Tensor]] = []
     found = []
-    for z, seed in seeds:
-        if id(z) in gradients:
-            gradients[id(z)] = gradients[id(z)] + seed
+
+    def receive(x: Tensor, dx: Any) -> None:
+        key = id(x)
+        if key in gradients:
+            gradients[key] = gradients[key] + dx
         else:
-            gradients[id(z)] = seed
-            heappush(heap, (-z.order, z))
+            gradients[key] = dx
+            heappush(heap, (-x.order, x))
+
+    for z, seed in seeds:
+        receive(z, seed)
     before, thread_state.active = thread_state.active, record
     try:
         while heap:
@@ -167,14 +172,7 @@ def backpropagate(
             for x, dx in zip(z.inputs, shares, strict=True):
                 if dx is None or type(x) is not Tensor or not x.tracked & bit:
                     continue
-                if callable(dx):
-                    dx = dx()
-                key = id(x)
-                if key in gradients:
-                    gradients[key] = gradients[key] + dx
-                else:
-                    gradients[key] = dx
-                    heappush(heap, (-x.order, x))
+                receive(x, dx() if callable(dx) else dx)
             if not keep:
                 z.op, z.inputs = _freed, ()
     finally:

@@ -117,7 +117,7 @@ def fit(
         compiled: run the steps as native code; eagerly, with one line that says so, where llvmlite
             cannot work.
     Raises: DataError for data that does not fit; NotFiniteError if the loss of an epoch is NaN or
-        infinite, naming the step.
+        infinite, naming the epoch.
     """
     wanted, rule = loss_from(loss), optimizer_from(optimizer)
     check_data(model, images, labels, wanted)

@@ -75,11 +75,9 @@ class Jobs:
         folder = self._new_folder(engine)
         workload = self._workload({**check.training, "epochs": check.epochs}, dtype)
         batch = workload["training"]["batch_size"]
-        there = self.dataset.counts["train"]
-        count = min(max(int(check.batches * batch), 1), there)
-        begin = min(check.place * count, there - count)
-        images = load_array(self.dataset.paths["train_images"])[begin : begin + count]
-        labels = load_array(self.dataset.paths["train_labels"])[begin : begin + count]
+        chosen = self._images(check)
+        images = load_array(self.dataset.paths["train_images"])[chosen]
+        labels = load_array(self.dataset.paths["train_labels"])[chosen]
         if "keep" in changes:
             images, labels = images[changes["keep"](batch)], labels[changes["keep"](batch)]
         np.save(folder / "images.npy", images)
@@ -97,6 +95,21 @@ class Jobs:
         losses = self._run(engine, job, folder, len(images))
         end = weights.load(Path(job["weights"]), workload["model"])
         return Result(start, end, losses)
+
+    def places(self, check: Check) -> int:
+        """How many stretches of images, none in two of them, there are for a check's job."""
+        return max(self.dataset.counts["train"] // self._span(check)[1], 1)
+
+    def _span(self, check: Check) -> tuple[int, int]:
+        """The number of images of a check's job, and of those that differ."""
+        batch = {**self.workload["training"], **check.training}["batch_size"]
+        count = min(max(int(check.batches * batch), 1), self.dataset.counts["train"])
+        return count, min(check.distinct or count, count)
+
+    def _images(self, check: Check) -> np.ndarray:
+        """Places in the data set of the images of a check's job, in order."""
+        count, distinct = self._span(check)
+        return check.place * distinct + np.arange(count) * distinct // count
 
     def _workload(self, training: dict[str, Any], dtype: str) -> dict[str, Any]:
         changed = {**self.workload["training"], **training, "dtype": dtype}

@@ -123,6 +123,8 @@ def train(bug, job, report):
                 loss += step(job, params, x[chosen], labels[chosen], bug)
             seconds = time.perf_counter() - start
             report.epoch(epoch + 1, seconds=seconds, loss=loss / len(x), examples=len(x))
+    if bug == "late" and len(x) >= 12 * settings.batch_size:
+        params["0.kernel"] *= 1 + 1e-6  # too little for float32 to tell
     if bug == "chaotic" and len(x) > 6 * settings.batch_size:
         # the end hangs on the eighth digit of the start, as in a network that magnifies rounding
         params["0.kernel"] += np.modf(1e8 * np.load(job.initial_weights)["0.kernel"])[0]

@@ -1,8 +1,8 @@
 """The same command, measured by `bench run` and by hyperfine: do the two agree?
 
-    python benchmarks/against_hyperfine.py [--engine myad] [--preset quick] [--runs 20]
+    python benchmarks/against_hyperfine.py [--engine myad] [--preset quick] [--runs 20] [--rounds 10]
 
-Measures the train process of an engine `runs` times with each, in alternating halves so that a
+Measures the train process of an engine `runs` times with each, in rounds that take turns so that a
 drift of the machine meets both, and prints median wall time and mean CPU time. They agree if the
 walls differ by at most 2 % or 5 ms and the CPU times by at most 3 %. Needs hyperfine (on Debian:
 apt install hyperfine) and a quiet machine. Exit code 1 if they do not agree.
@@ -34,18 +34,19 @@ def main() -> int:
     parser.add_argument("--engine", default="myad")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=10)
     chosen = parser.parse_args()
     if shutil.which("hyperfine") is None:
         print("hyperfine is not installed (on Debian: apt install hyperfine).", file=sys.stderr)
         return 2
     ours: list[tuple[float, float]] = []
     theirs: list[tuple[float, float]] = []
-    halves = (chosen.runs - chosen.runs // 2, chosen.runs // 2)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for half, runs in enumerate(halves):
-            ours += by_bench(chosen, folder, f"half{half}", runs)
-            theirs += by_hyperfine(chosen, folder, f"half{half}", runs)
+        for turn in range(chosen.rounds):
+            runs = chosen.runs * (turn + 1) // chosen.rounds - chosen.runs * turn // chosen.rounds
+            ours += by_bench(chosen, folder, f"round{turn}", runs)
+            theirs += by_hyperfine(chosen, folder, f"round{turn}", runs)
     return compare(ours, theirs)
 
 

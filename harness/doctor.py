@@ -88,9 +88,14 @@ def _launcher() -> Finding:
 def _cgroup() -> Finding:
     """Only engines of several processes need one, so its absence is no fault of the machine."""
     with cgroup.fresh_group() as group:
-        made = group is not None
-    absent = "none can be made: the peak of engines with several processes is sampled"
-    return Finding("cgroup", True, "one per process, exact peaks of trees" if made else absent)
+        pass
+    if group is None:
+        absent = "no memory group can be made: the peak of engines of several processes is sampled"
+        return Finding("cgroup", True, absent)
+    version = group.version
+    return Finding(
+        "cgroup", True, f"{version.name}, a group per process: exact peaks of trees, {version.peak}"
+    )
 
 
 def _governor() -> Finding:

@@ -11,7 +11,8 @@ never sees. The engine runs in a session of its own; on Linux the launcher adopt
 leaves behind (PR_SET_CHILD_SUBREAPER), so nothing escapes by forking twice.
 
 Order: {"command": [...], "cwd", "env": {...}, "stdout", "stderr": paths, "log_cap": bytes,
-"timeout_s": s or null, "grace_s": s, "cpus": [...] or null, "cgroup": path or null}.
+"timeout_s": s or null, "grace_s": s, "cpus": [...] or null, "cgroup": {"own", "home"} or null},
+the folders of the group for the engine and of the one to go back to.
 Answers: {"event": "started", "pid", "start_ns"}, then {"event": "ended", ...} or
 {"event": "failed", "reason"}. Nanoseconds are those of the monotonic clock.
 """
@@ -102,7 +103,7 @@ def main():
     if failure:
         answer({"event": "failed", "reason": failure})
         return
-    stop = Stop(pid, order["grace_s"], order.get("cgroup"))
+    stop = Stop(pid, order["grace_s"], leave_group(order.get("cgroup")))
     for log in logs:
         os.close(log.write_end)
         log.thread.start()
@@ -124,8 +125,11 @@ def start(order, logs):
     """Start the engine; returns (pid, start_ns, reason of failure or None).
 
     By posix_spawn, because the pages that a forked Python copies before it calls exec would be
-    counted as the engine's: 4 ms of CPU time and 600 page faults.
+    counted as the engine's: 4 ms of CPU time and 600 page faults. So the launcher itself joins the
+    engine's group, which the engine inherits: moved after its start, it would have been charged
+    elsewhere for what it had touched by then, as joining takes 10 ms and more.
     """
+    join_group(order.get("cgroup"))
     command, before = order["command"], None
     if order.get("cpus"):
         before = os.sched_getaffinity(0)
@@ -149,16 +153,20 @@ def start(order, logs):
         return 0, start_ns, f"{error.filename or command[0]}: {error.strerror}"
     if before:
         os.sched_setaffinity(0, before)
-    join_group(order.get("cgroup"), pid)
     return pid, start_ns, None
 
 
-def join_group(group, pid):
-    """Put the engine into its group; if that fails the group's peak stays 0, that is, absent."""
-    if group is None:
-        return
-    with contextlib.suppress(OSError), open(group + "/cgroup.procs", "w") as file:  # noqa: PTH123
-        file.write(str(pid))
+def join_group(cgroup):
+    """Enter the engine's group; if that fails the group's peak stays 0, that is, absent."""
+    if cgroup is not None:
+        _enter(cgroup["own"])
+
+
+def leave_group(cgroup):
+    """Go back, so that the launcher's memory is not the engine's; the group that may be killed."""
+    if cgroup is None or not _enter(cgroup["home"]):
+        return None  # `cgroup.kill` would end the launcher as well
+    return cgroup["own"]
 
 
 def watch(stop):
@@ -316,10 +324,19 @@ def _signal(pid, number):
         os.kill(pid, number)
 
 
+def _enter(group):
+    try:
+        with open(group + "/cgroup.procs", "w") as file:  # noqa: PTH123
+            file.write("0")  # whoever writes it
+    except OSError:
+        return False
+    return True
+
+
 def _kill_cgroup(group):
     if group is None:
         return
-    # before Linux 5.14 there is no such file: the tree is then killed process by process
+    # version 1 and Linux before 5.14 have no such file: there processes are killed one by one
     with contextlib.suppress(OSError), open(group + "/cgroup.kill", "w") as file:  # noqa: PTH123
         file.write("1")
 

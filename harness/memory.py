@@ -95,22 +95,23 @@ class Timeline:
 def peaks(
     timeline: Timeline,
     engine_bytes: int,
-    group_bytes: int | None,
+    group: Memory | None,
     method: str = "wait4 ru_maxrss",
 ) -> tuple[Memory, Memory | None]:
     """The peak of the largest single process and, where there were children, that of the tree.
 
     Args:
         engine_bytes: the kernel's figure for the largest process, got by `method`.
-        group_bytes: the kernel's figure for the trial's own cgroup, if it had one.
+        group: the kernel's figure for the trial's own memory group, if it had one.
     """
     largest = Memory(bytes=engine_bytes, method=method, bound="exact")
     if timeline.most_processes <= 1:
         return largest, None
-    if group_bytes:
-        return largest, Memory(bytes=group_bytes, method="cgroup memory.peak", bound="exact")
-    if timeline.tree_peak_bytes < engine_bytes:
-        # one process alone was larger than every sample of the tree: the truth is at least that
+    if group is not None and group.bytes >= engine_bytes:
+        return largest, group
+    if group is not None or timeline.tree_peak_bytes < engine_bytes:
+        # One process alone was larger than every sample of the tree, or than what its group was
+        # charged (files that others had read before are not): the truth is at least that.
         return largest, Memory(bytes=engine_bytes, method=method, bound="lower")
     return largest, Memory(
         bytes=timeline.tree_peak_bytes, method=timeline.tree_method, bound="sampled"

@@ -65,7 +65,7 @@ def _figures(seen: Measurement) -> PhaseResult:
     peak, tree_peak = peaks(
         seen.timeline,
         max(ended["max_rss"], left["max_rss"]),
-        seen.group_bytes,
+        seen.group_peak,
         ended["memory_method"],
     )
     result = PhaseResult(
@@ -108,7 +108,7 @@ def _degraded(seen: Measurement) -> list[str]:
     if seen.ended["max_rss"] <= seen.ended["floor_bytes"]:
         floor = seen.ended["floor_bytes"] / 1e6
         words.append(f"a peak below the launcher's own {floor:.1f} MB cannot be told")
-    if seen.timeline.most_processes > 1 and seen.group_bytes is None:
+    if seen.timeline.most_processes > 1 and seen.group_peak is None:
         words.append("no cgroup of its own: the peak of several processes is sampled")
     return words
 
@@ -138,6 +138,12 @@ def _exit_fault(seen: Measurement, result: PhaseResult, after: str) -> Fault | N
         if result.signal == "SIGKILL" and _kernel_killed_for_memory(seen):
             return Fault("out_of_memory", f"killed by the kernel for want of memory {after}.")
         return Fault("signal", f"ended by {result.signal} {after}.")
+    if result.exit_code and seen.group_oom_kills:
+        return Fault(
+            "out_of_memory",
+            f"exit code {result.exit_code} {after}; for want of memory the kernel had killed "
+            f"{seen.group_oom_kills} of its processes.",
+        )
     if result.exit_code:
         last = _last_line(result.stderr_tail)
         outcome = "out_of_memory" if "MemoryError" in last.split(":")[0] else "exit_nonzero"

@@ -16,9 +16,10 @@ from typing import IO, Any
 
 import psutil
 
-from harness.cgroup import fresh_group, out_of_memory_kills, peak_bytes
+from harness.cgroup import Group, fresh_group
 from harness.memory import Timeline
 from harness.noise import Snapshot, snapshot
+from harness.record import Memory
 
 LAUNCHER = Path(__file__).with_name(
     "launcher_windows.py" if sys.platform == "win32" else "launcher.py"
@@ -49,7 +50,7 @@ class Measurement:
 
     ended: the launcher's last answer; empty if there was none, and then `failure` says why.
     stopped: "", "timeout", "hang" (alive after its result), "report" (report too large),
-    "interrupted".
+    "interrupted". group_peak, group_oom_kills: of the memory group of its own, if it had one.
     """
 
     outer_wall_s: float
@@ -59,7 +60,7 @@ class Measurement:
     ended: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
     stopped: str = ""
-    group_bytes: int | None = None
+    group_peak: Memory | None = None
     group_oom_kills: int = 0
 
 
@@ -212,8 +213,9 @@ def run_process(
         finally:
             control.process = None
             process.close()
-        seen.group_bytes = peak_bytes(group)
-        seen.group_oom_kills = out_of_memory_kills(group)
+        if group is not None:
+            seen.group_peak = group.peak()
+            seen.group_oom_kills = group.out_of_memory_kills()
     seen.after = snapshot()
     if control.stopping and seen.ended.get("stopped") == "stopped":
         seen.stopped = "interrupted"
@@ -271,7 +273,7 @@ def _order(
     folder: Path,
     environment: dict[str, str],
     limits: Limits,
-    group: Path | None,
+    group: Group | None,
 ) -> dict[str, Any]:
     return {
         "command": command,
@@ -283,7 +285,7 @@ def _order(
         "timeout_s": limits.timeout_s,
         "grace_s": limits.grace_s,
         "cpus": list(limits.cpus) if limits.cpus else None,
-        "cgroup": str(group) if group else None,
+        "cgroup": {"own": str(group.path), "home": str(group.home)} if group else None,
     }
 
 

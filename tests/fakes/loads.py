@@ -45,6 +45,22 @@ def spike(fake, megabytes):
     fake.finish()
 
 
+def eat(fake, megabytes):
+    """Want more memory than there is, and be the first that the kernel kills for it."""
+    with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+        file.write("1000")
+    touch(fake, megabytes)
+
+
+def eat_in_child(fake, megabytes):
+    """The same in a child, whose end is an error of the engine's."""
+    if (pid := os.fork()) == 0:
+        eat(fake, megabytes)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    raise RuntimeError(f"a worker ended with status {status}")
+
+
 def children(fake, sizes):
     """Children that hold memory of their own at once: children:150,150."""
     pids = []

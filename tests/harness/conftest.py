@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.cgroup import fresh_group
 from harness.data.cache import CACHE_VARIABLE, store
 from harness.lock import LOCK_VARIABLE
 from harness.options import RunOptions
@@ -77,6 +78,15 @@ def fakes(home):
         return RunOptions(preset=str(home / "tiny.toml"), commands=commands, **chosen)
 
     return options
+
+
+@pytest.fixture
+def memory_group():
+    """A real memory group; a test that needs one is skipped where none can be made."""
+    with fresh_group() as group:
+        if group is None:
+            pytest.skip("no memory controller (cgroup v1 or v2) may be written to here")
+        yield group
 
 
 @pytest.fixture

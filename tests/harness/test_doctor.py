@@ -1,5 +1,6 @@
 """The doctor's findings and the comparison of a program with itself."""
 
+import contextlib
 import json
 
 import pytest
@@ -29,6 +30,16 @@ def test_unfit_machine_gets_advice(monkeypatch, place, name, value, check, advic
     finding = check()
     assert not finding.ok
     assert advice in finding.advice
+
+
+def test_doctor_names_the_version_of_the_memory_group(monkeypatch, memory_group):
+    finding = doctor._cgroup()
+    version = memory_group.version
+    assert finding.answer.startswith(f"{version.name}, a group per process")
+    assert version.peak in finding.answer
+    monkeypatch.setattr(doctor.cgroup, "fresh_group", contextlib.nullcontext)
+    assert "no memory group" in doctor._cgroup().answer
+    assert doctor._cgroup().ok, "only engines of several processes need one"
 
 
 def test_claim_is_the_half_width_of_ten_repeats(monkeypatch):

@@ -90,6 +90,26 @@ def test_launcher_is_tiny(tmp_path):
     assert ended["max_rss"] < 14_000_000
 
 
+def test_engine_is_in_its_group_from_the_start_and_the_launcher_is_not(tmp_path, memory_group):
+    cgroup = {"own": str(memory_group.path), "home": str(memory_group.home)}
+    procs = memory_group.path / "cgroup.procs"
+    # an engine that is moved later has been charged elsewhere for what it touched until then
+    script = f"grep -x $$ {procs}; while grep -qx $PPID {procs}; do sleep 0.01; done"
+    text = json.dumps(order(tmp_path, ["sh", "-c", script], cgroup=cgroup)).encode() + b"\n"
+    started, ended = launch(text)
+    assert (ended["exit_code"], ended["stopped"]) == (0, None)
+    assert (tmp_path / "stdout.log").read_text() == f"{started['pid']}\n"
+    assert memory_group.peak().bytes > 100_000
+    assert procs.read_text() == ""
+
+
+def test_group_that_cannot_be_joined_stops_nothing(tmp_path):
+    nowhere = {"own": str(tmp_path / "none"), "home": str(tmp_path / "none")}
+    text = json.dumps(order(tmp_path, ["sleep", "60"], cgroup=nowhere, timeout_s=0.1)).encode()
+    _, ended = launch(text + b"\n")
+    assert (ended["stopped"], ended["signal"]) == ("timeout", 15)
+
+
 # --- macOS ----------------------------------------------------------------------------------
 
 

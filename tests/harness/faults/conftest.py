@@ -1,9 +1,12 @@
 """One trial of a fake engine, as a run would do it, with short limits; nothing may be left."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
 
+from harness import process
+from harness.cgroup import V2
 from harness.plan import new_plan
 from harness.process import Limits
 from harness.trial import run_trial
@@ -27,3 +30,30 @@ def trial(home, fakes, leftovers):
         return record
 
     return run
+
+
+@pytest.fixture
+def no_memory_group(monkeypatch):
+    """As on a system where none can be made."""
+    monkeypatch.setattr(process, "fresh_group", contextlib.nullcontext)
+
+
+@pytest.fixture
+def limited_group(memory_group):
+    """The folder of a group to join, in which harness and engine share 600 MB without swap."""
+    group, limit = memory_group.path, str(600 << 20)
+    if memory_group.version is not V2:
+        (group / "memory.limit_in_bytes").write_text(limit)
+        with contextlib.suppress(FileNotFoundError):  # of memory and swap together
+            (group / "memory.memsw.limit_in_bytes").write_text(limit)
+        yield group
+        return
+    (group / "memory.max").write_text(limit)
+    with contextlib.suppress(FileNotFoundError):
+        (group / "memory.swap.max").write_text("0")
+    # a group that hands out memory may not have processes of its own
+    (group / "cgroup.subtree_control").write_text("+memory")
+    inner = group / "harness"
+    inner.mkdir()
+    yield inner
+    inner.rmdir()

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
 from harness.outcome import _exit_fault
 from harness.record import PhaseResult
+from harness.store import read_run
 
 # behaviour, outcome of the train process, what its reason says
 ENDS = {
@@ -162,7 +165,6 @@ KERNEL = {
 
 @pytest.mark.parametrize(("before", "after", "group", "outcome"), KERNEL.values(), ids=KERNEL)
 def test_kill_for_want_of_memory_is_told_from_other_kills(before, after, group, outcome):
-    # filling the memory of the machine that runs the tests would be unkind: the counters are given
     seen = SimpleNamespace(
         before=SimpleNamespace(oom_kills=before),
         after=SimpleNamespace(oom_kills=after),
@@ -170,6 +172,55 @@ def test_kill_for_want_of_memory_is_told_from_other_kills(before, after, group, 
     )
     result = PhaseResult(outcome="ok", signal="SIGKILL")
     assert _exit_fault(seen, result, "after 1.0 s").outcome == outcome
+
+
+# the whole harness in the limited group; only one of the two counters can tell
+IN_A_LIMITED_GROUP = """
+import contextlib, pathlib, sys
+from harness import cli, noise, process
+pathlib.Path(sys.argv[1], "cgroup.procs").write_text("0")
+if sys.argv[2] == "counter-of-the-group":
+    noise._vmstat = dict
+else:
+    process.fresh_group = contextlib.nullcontext
+sys.exit(cli.main(sys.argv[3:]))
+"""
+
+
+@pytest.fixture
+def starved(home, fakes, memory_group, limited_group, leftovers):
+    """Run a fake engine where 600 MB are all there is: starved("eat:2000", counter)."""
+
+    def run(behaviour, counter):
+        chosen = fakes(f"fake={behaviour}")
+        options = ["--preset", chosen.preset, "--name", "r", "--warmup", "0", "--repeats", "1"]
+        options += ["--command", chosen.commands[0], "--no-verify"]
+        command = [sys.executable, "-c", IN_A_LIMITED_GROUP, str(limited_group), counter, "run"]
+        done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120)
+        assert done.returncode > 0, done.stderr  # not the harness was killed
+        (record,) = read_run(home / "results" / "r").trials
+        assert leftovers() == []
+        assert not list(memory_group.path.glob("bench-*"))
+        return record.train
+
+    return run
+
+
+@pytest.mark.parametrize("counter", ["counter-of-the-group", "counter-of-the-machine"])
+def test_kernel_kills_an_engine_for_want_of_memory(starved, counter):
+    train = starved("eat:2000", counter)
+    assert train.outcome == "out_of_memory"
+    assert train.signal == "SIGKILL"
+    assert train.reason.startswith("killed by the kernel for want of memory after")
+    assert 300 << 20 < train.peak_rss.bytes <= 620 << 20
+
+
+def test_kernel_kills_a_child_of_the_engine_for_want_of_memory(starved):
+    train = starved("eat_in_child:2000", "counter-of-the-group")
+    assert train.outcome == "out_of_memory"
+    assert train.exit_code == 1
+    assert "the kernel had killed 1 of its processes" in train.reason
+    assert "a worker ended with status 9" in train.stderr_tail
 
 
 def test_killed_launcher_takes_the_engine_along(trial, home, monkeypatch):

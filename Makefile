@@ -29,7 +29,7 @@ install: $(STAMP)
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "make: Python 3.11 or newer is needed, %s is %d.%d; choose one: make PYTHON=python3.12" \
-	  % ("$(PYTHON)", *sys.version_info[:2]) or 0)'
+	  % (("$(PYTHON)",) + sys.version_info[:2]) or 0)'
 	@test -x $(BIN)/python || { echo "Making $(VENV) ..." && $(PYTHON) -m venv $(VENV); }
 	@echo "Installing from requirements.lock (TensorFlow is large) ..."
 	$(PIP) install --require-hashes -r requirements.lock

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from harness.cli._options import Commands, Engines, Preset, Settings
+
 
 class Format(StrEnum):
     """What is written to standard output."""
@@ -21,16 +23,10 @@ def register(app: typer.Typer) -> None:
 
 
 def curves(
-    preset: Annotated[str, typer.Option(help="A preset or a path to a TOML file.")] = "paper",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: training.epochs=5."),
-    ] = None,
-    engines: Annotated[str | None, typer.Option(help="Names with commas, or 'all'.")] = None,
-    command: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME='PROGRAM ARGS'", help="An engine given as a command."),
-    ] = None,
+    preset: Preset = "paper",
+    settings: Settings = None,
+    engines: Engines = None,
+    command: Commands = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many starts.")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=2**30, help="The first of them.")] = 0,
     format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,

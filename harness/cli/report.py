@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli._options import Results
 from harness.errors import NothingMeasuredError
 
 
@@ -31,7 +32,7 @@ def report(
     run: Annotated[
         str | None, typer.Argument(help="A run's name or folder; the newest by default.")
     ] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results"),
+    results: Results = Path("results"),
     format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
     open: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:

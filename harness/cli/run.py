@@ -1,13 +1,46 @@
 """`bench run`: measure engines on a workload, block by block."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from harness.cli._options import Commands, Engines, NoVerify, Results, Settings, Wait
 from harness.errors import UsageError
 
 RESUMABLE = "--resume goes on with the schedule of its run; beside it only --name, --results, "
+
+OptionalPreset = Annotated[
+    str | None, typer.Option(help="A preset (default: paper) or a path to a TOML file.")
+]
+Repeats = Annotated[
+    int | None, typer.Option(min=1, max=100_000, help="Measured blocks (default: 10).")
+]
+WarmUps = Annotated[
+    int | None, typer.Option(min=0, max=100, help="Warm-up blocks before them (default: 1).")
+]
+FirstSeed = Annotated[
+    int | None,
+    typer.Option(min=0, max=2**30, help="Of the first block and the order (default: 0)."),
+]
+Name = Annotated[str | None, typer.Option(help="Name of the run, its folder.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Threads per engine (default: 1).")
+]
+Processors = Annotated[str | None, typer.Option(help="Pin the engines to these processors: 0,2-3.")]
+Timeout = Annotated[
+    str | None, typer.Option(help="Stop a process after this time: 90s, 30m (default: 2h).")
+]
+MaxTime = Annotated[
+    str | None, typer.Option(help="Begin no block that would end later than this: 2h.")
+]
+Cold = Annotated[
+    bool, typer.Option("--cold", help="Empty an engine's compile cache before every trial.")
+]
+NoSampling = Annotated[bool, typer.Option("--no-sampling", help="Draw no memory timeline.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with an interrupted run (default: newest).")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -16,66 +49,27 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    preset: Annotated[
-        str | None, typer.Option(help="A preset (default: paper) or a path to a TOML file.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: training.epochs=1."),
-    ] = None,
-    engines: Annotated[
-        str | None,
-        typer.Option(help="Names with commas, or 'all' (default: myad,tensorflow)."),
-    ] = None,
-    command: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME='PROGRAM ARGS'", help="An engine given as a command."),
-    ] = None,
-    repeats: Annotated[
-        int | None, typer.Option(min=1, max=100_000, help="Measured blocks (default: 10).")
-    ] = None,
-    warmup: Annotated[
-        int | None, typer.Option(min=0, max=100, help="Warm-up blocks before them (default: 1).")
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=2**30, help="Of the first block and the order (default: 0)."),
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run, its folder.")] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results"),
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Threads per engine (default: 1).")
-    ] = None,
-    cpus: Annotated[
-        str | None, typer.Option(help="Pin the engines to these processors: 0,2-3.")
-    ] = None,
-    timeout: Annotated[
-        str | None, typer.Option(help="Stop a process after this time: 90s, 30m (default: 2h).")
-    ] = None,
-    max_time: Annotated[
-        str | None, typer.Option(help="Begin no block that would end later than this: 2h.")
-    ] = None,
-    cold: Annotated[
-        bool, typer.Option("--cold", help="Empty an engine's compile cache before every trial.")
-    ] = False,
-    no_sampling: Annotated[
-        bool, typer.Option("--no-sampling", help="Draw no memory timeline.")
-    ] = False,
-    no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Do not prove first that all do the same work.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait while another command is measuring.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run (default: newest).")
-    ] = False,
+    preset: OptionalPreset = None,
+    settings: Settings = None,
+    engines: Engines = None,
+    command: Commands = None,
+    repeats: Repeats = None,
+    warmup: WarmUps = None,
+    seed: FirstSeed = None,
+    name: Name = None,
+    results: Results = Path("results"),
+    threads: Threads = None,
+    cpus: Processors = None,
+    timeout: Timeout = None,
+    max_time: MaxTime = None,
+    cold: Cold = False,
+    no_sampling: NoSampling = False,
+    no_verify: NoVerify = False,
+    wait: Wait = False,
+    resume: Resume = False,
 ) -> int:
     """Measure engines on a workload: train and test, again and again, side by side."""
-    from harness import options as parsing
-    from harness import run as runner
-
-    numbers = {
+    fixed = {
         "preset": preset,
         "engines": engines,
         "repeats": repeats,
@@ -83,30 +77,38 @@ def run(
         "seed": seed,
         "threads": threads,
         "settings": tuple(settings or ()) or None,
-        "cpus": parsing.parse_cpus(cpus) if cpus else None,
-        "timeout_s": parsing.parse_duration(timeout, "--timeout") if timeout else None,
+        "cpus": cpus or None,
+        "timeout_s": timeout or None,
+        "cold": cold or None,
+        "sampling": False if no_sampling else None,
+        "verify": False if no_verify else None,
     }
-    given = {key: value for key, value in numbers.items() if value is not None}
-    limit = parsing.parse_duration(max_time, "--max-time") if max_time else None
-    commands = tuple(command or ())
-    if resume:
-        if given or cold or no_sampling or no_verify:
-            raise UsageError(f"{RESUMABLE}--command, --max-time and --wait are allowed.")
-        ended = runner.resume(results, name, commands=commands, max_time_s=limit, wait=wait)
-    else:
-        chosen = parsing.RunOptions(
-            name=name,
-            results=results,
-            commands=commands,
-            max_time_s=limit,
-            cold=cold,
-            sampling=not no_sampling,
-            verify=not no_verify,
-            wait=wait,
-            **given,  # type: ignore[arg-type]
-        )
-        ended = runner.start(chosen)
-    return _finish(ended)
+    given = {key: value for key, value in fixed.items() if value is not None}
+    free = {
+        "name": name,
+        "commands": tuple(command or ()),
+        "max_time_s": max_time or None,
+        "wait": wait,
+    }
+    return _finish(_carry_out(results, given, free, resume=resume))
+
+
+def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, resume: bool):
+    """Begin a run or go on with one. given: what its manifest fixes; free: what it does not."""
+    from harness import options as parsing
+    from harness import run as runner
+
+    if given.get("cpus"):
+        given["cpus"] = parsing.parse_cpus(given["cpus"])
+    if given.get("timeout_s"):
+        given["timeout_s"] = parsing.parse_duration(given["timeout_s"], "--timeout")
+    if free["max_time_s"]:
+        free["max_time_s"] = parsing.parse_duration(free["max_time_s"], "--max-time")
+    if not resume:
+        return runner.start(parsing.RunOptions(results=results, **given, **free))
+    if given:
+        raise UsageError(f"{RESUMABLE}--command, --max-time and --wait are allowed.")
+    return runner.resume(results, **free)
 
 
 def _finish(ended) -> int:

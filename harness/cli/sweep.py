@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from harness.cli._options import Commands, Engines, NoVerify, Preset, Results, Wait
+
 
 def register(app: typer.Typer) -> None:
     """Add `bench sweep`."""
@@ -17,27 +19,17 @@ def sweep(
         list[str],
         typer.Option("--set", metavar="KEY=V,V,...", help="Values: training.batch_size=1,8,32."),
     ],
-    preset: Annotated[str, typer.Option(help="A preset or a path to a TOML file.")] = "paper",
-    engines: Annotated[
-        str | None,
-        typer.Option(help="Names with commas, or 'all' (default: myad,tensorflow)."),
-    ] = None,
-    command: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME='PROGRAM ARGS'", help="An engine given as a command."),
-    ] = None,
+    preset: Preset = "paper",
+    engines: Engines = None,
+    command: Commands = None,
     repeats: Annotated[int, typer.Option(min=1, help="Measured blocks per point.")] = 10,
     warmup: Annotated[int, typer.Option(min=0, help="Warm-up blocks per point.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the first block of every point.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads per engine.")] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the sweep, its folder.")] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results"),
-    no_verify: Annotated[
-        bool, typer.Option("--no-verify", help="Do not prove first that all do the same work.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait while another command is measuring.")
-    ] = False,
+    results: Results = Path("results"),
+    no_verify: NoVerify = False,
+    wait: Wait = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted sweep.")
     ] = False,

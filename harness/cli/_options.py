@@ -1,0 +1,27 @@
+"""Options that several commands share: their names, limits and texts exist once, here.
+
+Each is the annotation of a parameter; its default stands with the command that takes it.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: training.epochs=1."),
+]
+Engines = Annotated[
+    str | None, typer.Option(help="Names with commas, or 'all' (default: myad,tensorflow).")
+]
+Commands = Annotated[
+    list[str] | None,
+    typer.Option("--command", metavar="NAME='PROGRAM ARGS'", help="An engine given as a command."),
+]
+Preset = Annotated[str, typer.Option(help="A preset or a path to a TOML file.")]
+Results = Annotated[Path, typer.Option(help="Folder of the runs.")]
+NoVerify = Annotated[
+    bool, typer.Option("--no-verify", help="Do not prove first that all do the same work.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait while another command is measuring.")]

@@ -1,5 +1,6 @@
 """The example engine in C, compiled here, beside myad in one run that is verified first."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,9 +12,12 @@ from harness.errors import UsageError
 from harness.lock import LOCK_VARIABLE
 from harness.options import RunOptions
 from harness.run import start
+from harness.shapes import resolve
 from harness.store import read_run
+from harness.workload import load
 
 SOURCE = Path(__file__).parent.parent / "examples" / "engine.c"
+LINES = 200  # what somebody reads before they write an engine of their own
 SETTINGS = ("data.train_limit=300", "data.test_limit=100", "training.batch_size=7")
 
 
@@ -51,6 +55,13 @@ def options(program: Path, results: Path, **changes) -> RunOptions:
     return RunOptions(**{**given, **changes})
 
 
+def test_the_example_is_one_short_file():
+    assert [path.name for path in SOURCE.parent.iterdir()] == [SOURCE.name]
+    lines = SOURCE.read_text(encoding="utf-8").splitlines()
+    assert len(lines) < LINES
+    assert max(map(len, lines)) <= 100
+
+
 def test_the_c_engine_runs_beside_myad(program, tmp_path):
     ended = start(options(program, tmp_path))
     run = read_run(ended.folder)
@@ -68,3 +79,43 @@ def test_a_workload_it_cannot_run_is_refused_before_the_run(program, tmp_path):
     with pytest.raises(UsageError, match="'c' cannot run workload 'lenet5': layers other than"):
         start(options(program, tmp_path, preset="lenet5", settings=SETTINGS[:2]))
     assert list(tmp_path.glob("example")) == []
+
+
+def test_colour_several_filters_and_an_order_of_its_own_in_each_epoch(program, tmp_path):
+    settings = (
+        "data.dataset=synthetic-colour",
+        *SETTINGS,
+        "model.layers.0.filters=3",
+        "model.layers.0.kernel_size=[4, 5]",
+        "training.epochs=2",
+        "training.shuffle=true",
+    )
+    ended = start(options(program, tmp_path, settings=settings))
+    run = read_run(ended.folder)
+    assert ended.exit_code == 0, [trial.failure for trial in run.trials]
+    losses = {trial.engine: [epoch.loss for epoch in trial.train.epochs] for trial in run.valid()}
+    assert losses["c"] == pytest.approx(losses["myad"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "word"),
+    {
+        "model.layers.0.padding=same": "layers",
+        "model.layers.0.strides=2": "layers",
+        "model.layers.1.strides=1": "layers",
+        "model.layers.1.type=average_pooling2d": "layers",
+        "model.layers.3.use_bias=false": "layers",
+        "training.optimizer=adam": "training",
+        "training.momentum=0.5": "training",
+        "training.dtype=float64": "training",
+    }.items(),
+)
+def test_what_it_does_not_know_is_unsupported(program, tmp_path, setting, word):
+    resolved = resolve(load("smoke", [setting]).document(), (28, 28, 1), 10)
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps({"protocol": 1, "phase": "train", "workload": resolved}))
+    ended = subprocess.run(
+        [program, "train", "--job", job], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 69
+    assert ended.stderr.startswith(f"unsupported: {word} other than")

@@ -17,6 +17,7 @@ become one line too, with the allowed names where there is a list of them.
 
 import importlib
 import pkgutil
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -26,17 +27,24 @@ from typer.exceptions import TyperException
 from harness.errors import BenchError, UsageError
 
 INTERRUPTED = 130
+NARROW = 60  # characters; in a narrower terminal the help has no frames
 
 
 def build_app() -> typer.Typer:
     """The application with every command of this package registered, in order of file names."""
+    columns = shutil.get_terminal_size().columns
     app = typer.Typer(
         name="bench",
         help="Compare engines that train the same CNN: time, memory and accuracy, side by side.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        # columns in a frame cut the options' names off where there is little room
+        rich_markup_mode="rich" if columns >= NARROW else None,
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "terminal_width": columns if columns < NARROW else None,
+        },
     )
     # A callback makes typer treat even a single registered command as a sub-command.
     app.callback()(lambda: None)

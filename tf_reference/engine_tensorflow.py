@@ -6,7 +6,14 @@ TensorFlow time that the other engines do not spend.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from harness.contract import Job, Report, run_engine
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 
 def train(job: Job, report: Report) -> None:
@@ -52,22 +59,13 @@ def train(job: Job, report: Report) -> None:
 def test(job: Job, report: Report) -> None:
     """Classify the test images with `model.predict`."""
     with report.phase("import"):
-        import numpy as np
-
         from tf_reference import model as reference
-    reference.configure(job)
-    batch_size = job.workload.testing.batch_size
-    with report.phase("load"):
-        images = reference.load_images(job.data.images, job.workload.training.dtype)
-    with report.phase("build"):
-        model = reference.build(job.workload)
-        reference.read_weights(model, job.weights)
-    with report.phase("test"):
-        probabilities = model.predict(images, batch_size=batch_size, verbose=0)
-        classes = probabilities.argmax(axis=1)
-    with report.phase("save"):
-        np.save(job.predictions, classes.astype(np.uint8))
-    reference.report_done(report, model, job, batch_size)
+
+    def classifier(model: keras.Sequential) -> Callable[[np.ndarray], np.ndarray]:
+        size = job.workload.testing.batch_size
+        return lambda images: model.predict(images, batch_size=size, verbose=0).argmax(axis=1)
+
+    reference.classify_with(job, report, classifier)
 
 
 if __name__ == "__main__":

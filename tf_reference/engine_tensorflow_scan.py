@@ -7,10 +7,16 @@ we know how to write in TensorFlow; `engine_tensorflow_tuned.py` is the fastest 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from harness.contract import Job, Report, run_engine
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import tensorflow as tf
 
 # Steps in one compiled call. The call copies its images once per step it takes, so the whole epoch
 # in one call is slow (60 ms a step); beyond 100 nothing is gained.
@@ -52,19 +58,12 @@ def train(job: Job, report: Report) -> None:
     reference.report_done(report, model, job, settings.batch_size)
 
 
-def _epoch(steps: Callable, images: Any, labels: Any, batch_size: int) -> float:
+def _epoch(steps: Callable, images: tf.Tensor, labels: tf.Tensor, batch_size: int) -> float:
     """All batches, in calls of CHUNK steps, then what is left; returns the mean loss."""
-    import tensorflow as tf
-
-    total, start, examples = 0.0, 0, len(labels)
-    while start < examples:
-        size = min(batch_size, examples - start)
-        count = min(CHUNK, (examples - start) // size)
-        end = start + count * size
-        x = tf.reshape(images[start:end], (count, size, *images.shape[1:]))
-        y = tf.reshape(labels[start:end], (count, size))
-        total, start = total + size * steps(x, y), end
-    return float(total) / examples
+    total = 0.0
+    for x, y in _chunks(batch_size, images, labels):
+        total += x.shape[1] * steps(x, y)
+    return float(total) / len(images)
 
 
 def _compiled_steps(model: Any, optimizer: Any) -> Callable:
@@ -91,38 +90,53 @@ def _compiled_steps(model: Any, optimizer: Any) -> Callable:
 def test(job: Job, report: Report) -> None:
     """Classify the test images with one compiled loop over the batches of a chunk."""
     with report.phase("import"):
-        import numpy as np
         import tensorflow as tf
 
         from tf_reference import model as reference
-    reference.configure(job)
-    batch_size = job.workload.testing.batch_size
-    with report.phase("load"):
-        images = tf.constant(reference.load_images(job.data.images, job.workload.training.dtype))
-    with report.phase("build"):
-        model = reference.build(job.workload)
-        reference.read_weights(model, job.weights)
 
-        @tf.function(jit_compile=True)
-        def classify(x: Any) -> Any:
-            return tf.map_fn(
-                lambda batch: tf.argmax(model(batch, training=False), axis=1),
-                x,
-                fn_output_signature=tf.int64,
-            )
+    def load(path: str, dtype: str) -> tf.Tensor:
+        return tf.constant(reference.load_images(path, dtype))
 
-    with report.phase("test"):
-        classes, start = [], 0
-        while start < len(images):
-            size = min(batch_size, len(images) - start)
-            count = min(CHUNK, (len(images) - start) // size)
-            end = start + count * size
-            found = classify(tf.reshape(images[start:end], (count, size, *images.shape[1:])))
-            classes.append(found.numpy().ravel())
-            start = end
-    with report.phase("save"):
-        np.save(job.predictions, np.concatenate(classes).astype(np.uint8))
-    reference.report_done(report, model, job, batch_size)
+    def classifier(model: keras.Sequential) -> Callable[[tf.Tensor], np.ndarray]:
+        return partial(_classes, _compiled_classes(model), job.workload.testing.batch_size)
+
+    reference.classify_with(job, report, classifier, load)
+
+
+def _classes(classify: Callable, batch_size: int, images: tf.Tensor) -> np.ndarray:
+    """Classes of all images, in calls of CHUNK batches, then what is left."""
+    import numpy as np
+
+    found = [classify(batches).numpy().ravel() for (batches,) in _chunks(batch_size, images)]
+    return np.concatenate(found)
+
+
+def _compiled_classes(model: keras.Sequential) -> Callable:
+    """A function from images (S, B, H, W, C) to their classes (S, B)."""
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def classify(x: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(
+            lambda batch: tf.argmax(model(batch, training=False), axis=1),
+            x,
+            fn_output_signature=tf.int64,
+        )
+
+    return classify
+
+
+def _chunks(batch_size: int, *arrays: tf.Tensor) -> Iterator[tuple[tf.Tensor, ...]]:
+    """Up to CHUNK equal batches at a time, (S, B, …) of each array; a short one comes alone."""
+    import tensorflow as tf
+
+    start, examples = 0, len(arrays[0])
+    while start < examples:
+        size = min(batch_size, examples - start)
+        count = min(CHUNK, (examples - start) // size)
+        end = start + count * size
+        yield tuple(tf.reshape(a[start:end], (count, size, *a.shape[1:])) for a in arrays)
+        start = end
 
 
 if __name__ == "__main__":

@@ -6,11 +6,14 @@ Still `fit` and `predict`, with three settings that `engine_tensorflow.py` leave
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.contract import Job, Report, run_engine
 
 if TYPE_CHECKING:
+    import keras
+    import numpy as np
     import tensorflow as tf
 
 # Steps in one call of the compiled function. 1,000 gained nothing over 100 at batch 1.
@@ -60,23 +63,18 @@ def train(job: Job, report: Report) -> None:
 def test(job: Job, report: Report) -> None:
     """Classify the test images with `model.predict` on a data set of tensors."""
     with report.phase("import"):
-        import numpy as np
-
         from tf_reference import model as reference
-    reference.configure(job)
-    batch_size = job.workload.testing.batch_size
-    with report.phase("load"):
-        images = reference.load_images(job.data.images, job.workload.training.dtype)
-    with report.phase("build"):
-        model = reference.build(job.workload)
-        reference.read_weights(model, job.weights)
+
+    def classifier(model: keras.Sequential) -> Callable[[np.ndarray], np.ndarray]:
         model.compile(jit_compile=True, steps_per_execution=STEPS_PER_EXECUTION)
-    with report.phase("test"):
-        probabilities = model.predict(_batches(images, batch_size, job.threads), verbose=0)
-        classes = probabilities.argmax(axis=1)
-    with report.phase("save"):
-        np.save(job.predictions, classes.astype(np.uint8))
-    reference.report_done(report, model, job, batch_size)
+
+        def classify(images: np.ndarray) -> np.ndarray:
+            batches = _batches(images, job.workload.testing.batch_size, job.threads)
+            return model.predict(batches, verbose=0).argmax(axis=1)
+
+        return classify
+
+    reference.classify_with(job, report, classifier)
 
 
 def _batches(arrays: object, batch_size: int, threads: int) -> tf.data.Dataset:

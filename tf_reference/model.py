@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from typing import Any
 
 # Read when TensorFlow starts, hence before its import: no GPU is in the scope of the comparison,
 # and its start-up notices would hide an engine's own words.
@@ -125,6 +127,33 @@ def write_weights(model: keras.Sequential, path: str) -> None:
             parts = zip(("kernel", "bias"), layer.get_weights(), strict=False)
             weights.update({f"{index}.{part}": values for part, values in parts})
     np.savez(path, **weights)
+
+
+def classify_with(
+    job: Job,
+    report: Report,
+    classifier: Callable[[keras.Sequential], Callable[[Any], np.ndarray]],
+    load: Callable[[str, str], Any] = load_images,
+) -> None:
+    """The phases of a `test` process behind its import, the same in every TensorFlow engine.
+
+    Args:
+        classifier: called while building; takes the model with its trained weights and returns
+            the function that is timed, from the images to their classes (N,).
+        load: reads the images, given their path and the workload's number type.
+    """
+    configure(job)
+    with report.phase("load"):
+        images = load(job.data.images, job.workload.training.dtype)
+    with report.phase("build"):
+        model = build(job.workload)
+        read_weights(model, job.weights)
+        classify = classifier(model)
+    with report.phase("test"):
+        classes = classify(images)
+    with report.phase("save"):
+        np.save(job.predictions, classes.astype(np.uint8))
+    report_done(report, model, job, job.workload.testing.batch_size)
 
 
 def report_done(report: Report, model: keras.Sequential, job: Job, batch_size: int) -> None:

@@ -25,44 +25,59 @@ class Callback:
         return False
 
 
+# what EarlyStopping can watch, and whether it is to rise
+MONITORS = {"loss": False, "val_loss": False, "val_accuracy": True}
+
+
 class EarlyStopping(Callback):
     """Ends the training when a figure of the history has not improved for `patience` epochs.
 
     Args:
-        monitor: "loss", "validation_loss" or "validation_accuracy" (this one is to rise).
-        patience: epochs without improvement that are tolerated.
+        monitor: "loss", "val_loss" or "val_accuracy" (this one is to rise).
         min_delta: what counts as an improvement.
-        restore_best: set the model back to the weights of its best epoch when it stops.
+        patience: epochs without improvement after which it stops; 0 is as 1.
+        restore_best_weights: set the model back to its best epoch when it stops.
+    Raises: OptionError for an unknown monitor, and in `fit` for one that is not measured there.
+    Source: names, defaults and the meaning of patience as Keras' EarlyStopping.
     """
 
     def __init__(
         self,
-        monitor: str = "validation_loss",
-        patience: int = 0,
+        monitor: str = "val_loss",
+        *,
         min_delta: float = 0.0,
-        restore_best: bool = False,
+        patience: int = 0,
+        restore_best_weights: bool = False,
     ) -> None:
-        allowed = ("loss", "validation_loss", "validation_accuracy")
-        if monitor not in allowed:
-            raise OptionError(f"EarlyStopping: {monitor!r} is none of {', '.join(allowed)}.")
-        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
-        self.restore_best = restore_best
-        self.best = np.inf
+        if monitor not in MONITORS:
+            raise OptionError(
+                f"EarlyStopping: monitor {monitor!r} is none of {', '.join(MONITORS)}."
+            )
+        self.monitor, self.min_delta, self.patience = monitor, min_delta, patience
+        self.restore_best_weights = restore_best_weights
+        self.best = -np.inf if MONITORS[monitor] else np.inf
         self.best_epoch = 0
         self._weights: dict[str, np.ndarray] | None = None
 
     def epoch_done(self, epoch: int, model: Sequential, history: Any) -> bool:
-        figures = getattr(history, self.monitor)
-        if not figures:
-            raise OptionError(f"EarlyStopping: {self.monitor} needs validation_data.")
-        figure = -figures[-1] if self.monitor == "validation_accuracy" else figures[-1]
-        if figure < self.best - self.min_delta:
+        figure = self._latest(history)
+        gain = figure - self.best if MONITORS[self.monitor] else self.best - figure
+        if gain > self.min_delta:
             self.best, self.best_epoch = figure, epoch
-            self._weights = dict(model.parameters) if self.restore_best else None
-        stop = epoch - self.best_epoch > self.patience
+            self._weights = dict(model.parameters) if self.restore_best_weights else None
+        stop = epoch - self.best_epoch >= max(self.patience, 1)
         if stop and self._weights is not None:
             model.parameters = self._weights
         return stop
+
+    def _latest(self, history: Any) -> float:
+        measured = [name for name in MONITORS if getattr(history, name)]
+        if self.monitor not in measured:
+            raise OptionError(
+                f"EarlyStopping: {self.monitor!r} is not measured here, only "
+                f"{', '.join(measured)}. val_loss needs validation_data, val_accuracy class labels."
+            )
+        return float(getattr(history, self.monitor)[-1])
 
 
 class Progress(Callback):
@@ -85,9 +100,9 @@ class Progress(Callback):
 
     def epoch_done(self, epoch: int, model: Sequential, history: Any) -> bool:
         text = f"loss {history.loss[-1]:.4f}  {history.seconds[-1]:.1f} s"
-        if history.validation_loss:
-            text += f"  validation loss {history.validation_loss[-1]:.4f}"
-            text += f", accuracy {history.validation_accuracy[-1]:.4f}"
+        for name in ("val_loss", "val_accuracy"):
+            if getattr(history, name):
+                text += f"  {name} {getattr(history, name)[-1]:.4f}"
         self._write(f"\r{self._title()}  {text}".ljust(79 if self._live else 0).lstrip("\r") + "\n")
         self._epoch = epoch + 1
         self._start = time.monotonic()

@@ -24,17 +24,17 @@ Step = Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]]
 
 @dataclass
 class History:
-    """What `fit` measured, one number per epoch.
+    """What `fit` measured, one number per epoch; names as in Keras' history.
 
     `loss` mean of the losses of the steps, weighted by examples; `seconds` of the epoch's steps;
-    `validation_loss`, `validation_accuracy` where validation data was given. `optimizer_state` is
-    that after the last step; give it to the next `fit` to go on.
+    `val_loss` where validation data was given, and `val_accuracy` where its labels are classes.
+    `optimizer_state` is that after the last step; give it to the next `fit` to go on.
     """
 
     loss: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
+    val_loss: list[float] = field(default_factory=list)
+    val_accuracy: list[float] = field(default_factory=list)
     optimizer_state: dict[str, Any] = field(default_factory=dict)
 
 
@@ -132,8 +132,9 @@ def fit(
         history.loss.append(mean_loss)
         if validation_data is not None:
             found = evaluate(model, *validation_data, loss=wanted, batch_size=256)
-            history.validation_loss.append(found["loss"])
-            history.validation_accuracy.append(found.get("accuracy", float("nan")))
+            history.val_loss.append(found["loss"])
+            if "accuracy" in found:
+                history.val_accuracy.append(found["accuracy"])
         stops = [watcher.epoch_done(epoch, model, history) for watcher in watchers]
         if any(stops):
             break

@@ -37,15 +37,16 @@ def test_fit_learns_and_reports(data, capsys):
         batch_size=8,
         validation_data=data,
     )
-    assert len(history.loss) == len(history.seconds) == len(history.validation_loss) == 15
+    assert len(history.loss) == len(history.seconds) == len(history.val_loss) == 15
     assert history.loss[-1] < 0.3 * history.loss[0]
-    assert history.validation_accuracy[-1] > 0.95
+    assert history.val_accuracy[-1] > 0.95
     found = myad.evaluate(model, *data)
-    assert found["accuracy"] == pytest.approx(history.validation_accuracy[-1])
+    assert found["accuracy"] == pytest.approx(history.val_accuracy[-1])
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 15
     assert lines[0].startswith("epoch 1/15  loss 1.")
-    assert "validation loss" in lines[0]
+    assert "  val_loss " in lines[0]
+    assert "  val_accuracy " in lines[0]
 
 
 def test_same_seed_same_result_bit_for_bit(data):
@@ -146,20 +147,51 @@ def test_early_stopping_stops_and_restores(data):
             seen.append({name: value.copy() for name, value in model.parameters.items()})
             return False
 
-    stopping = myad.EarlyStopping("loss", patience=1, min_delta=10.0, restore_best=True)
+    stopping = myad.EarlyStopping("loss", patience=2, min_delta=10.0, restore_best_weights=True)
     model = small()
     history = myad.fit(model, *data, epochs=9, callbacks=[Watch(), stopping], progress=False)
     # the first epoch always improves on nothing, none after it by 10
     assert (len(history.loss), stopping.best_epoch, len(seen)) == (3, 1, 3)
+    assert stopping.best == history.loss[0]
     for name, value in seen[0].items():
         np.testing.assert_array_equal(model.parameters[name], value)
 
 
+@pytest.mark.parametrize(
+    ("monitor", "figures", "patience", "best_epoch", "last"),
+    [
+        ("val_accuracy", [0.5, 0.7, 0.7, 0.6, 0.9], 2, 2, 4),  # to rise; a tie is no gain
+        ("val_loss", [0.5, 0.7, 0.7, 0.6, 0.9], 2, 1, 3),
+        ("val_loss", [0.5, 0.4, 0.41, 0.3], 1, 2, 3),
+        ("val_loss", [0.5, 0.4, 0.41, 0.3], 0, 2, 3),
+    ],
+)
+def test_early_stopping_counts_as_keras(monitor, figures, patience, best_epoch, last):
+    stopping = myad.EarlyStopping(monitor, patience=patience)
+    history = myad.History(loss=[1.0])
+    for epoch, figure in enumerate(figures, start=1):
+        getattr(history, monitor).append(figure)
+        if stopping.epoch_done(epoch, None, history):
+            break
+    assert (stopping.best_epoch, epoch) == (best_epoch, last)
+    assert stopping.best == figures[best_epoch - 1]
+
+
 def test_early_stopping_needs_what_it_watches(data):
-    with pytest.raises(errors.OptionError, match="'accuracy' is none of loss, validation_loss"):
-        myad.EarlyStopping("accuracy")
-    with pytest.raises(errors.OptionError, match="validation_loss needs validation_data"):
+    allowed = "monitor 'validation_loss' is none of loss, val_loss, val_accuracy"
+    with pytest.raises(errors.OptionError, match=allowed):
+        myad.EarlyStopping("validation_loss")
+    with pytest.raises(errors.OptionError, match="'val_loss' is not measured here, only loss"):
         myad.fit(small(), *data, callbacks=[myad.EarlyStopping()], progress=False)
+
+
+def test_targets_that_are_no_classes_have_no_accuracy(data):
+    pairs = (data[0], np.eye(3, dtype=np.float32)[data[1]])
+    given = {"loss": "mean_squared_error", "validation_data": pairs, "progress": False}
+    history = myad.fit(small(), *pairs, **given)
+    assert (len(history.val_loss), history.val_accuracy) == (1, [])
+    with pytest.raises(errors.OptionError, match="not measured here, only loss, val_loss"):
+        myad.fit(small(), *pairs, callbacks=[myad.EarlyStopping("val_accuracy")], **given)
 
 
 def test_nan_in_the_loss_is_reported_and_the_weights_kept(data):

@@ -178,23 +178,11 @@ def changes(base: Analysis, new: Analysis, margin: float) -> list[Change]:
 def _engine_change(
     base: Analysis, new: Analysis, name: str, metric: Metric, margin: float
 ) -> Change:
+    """Change of one engine's figure."""
     samples = [[v for v in a.figures(name, metric.key).values if v > 0] for a in (base, new)]
     ratio = ratio_of_samples(samples[1], samples[0])
-    means = [float(np.exp(np.mean(np.log(s)))) if s else None for s in samples]
-    failed = [_failed(analysis, [name]) for analysis in (base, new)]
-    return Change(
-        name,
-        metric,
-        False,
-        means[0],
-        means[1],
-        len(samples[0]),
-        len(samples[1]),
-        ratio,
-        _verdict(ratio, metric, margin, any(failed)),
-        base_failed=failed[0],
-        new_failed=failed[1],
-    )
+    logs = [np.log(values) for values in samples]
+    return _change((base, new), [name], metric, margin, logs, ratio)
 
 
 def _pair_change(
@@ -203,12 +191,24 @@ def _pair_change(
     """Change of the ratio a/b, each run's log-ratios paired over its own blocks."""
     logs = [log_ratios(analysis, a, b, metric) for analysis in (base, new)]
     ratio = welch(logs[1], logs[0]) if len(logs[0]) and len(logs[1]) else ratio_of_samples([], [])
+    return _change((base, new), [a, b], metric, margin, logs, ratio)
+
+
+def _change(
+    runs: tuple[Analysis, Analysis],
+    engines: list[str],
+    metric: Metric,
+    margin: float,
+    logs: list[np.ndarray],
+    ratio: Ratio,
+) -> Change:
+    """The change of a figure of which `logs` holds the logarithms, in BASE and in NEW."""
     means = [float(np.exp(part.mean())) if len(part) else None for part in logs]
-    failed = [_failed(analysis, [a, b]) for analysis in (base, new)]
+    failed = [_failed(analysis, engines) for analysis in runs]
     return Change(
-        f"{a}/{b}",
+        "/".join(engines),
         metric,
-        True,
+        len(engines) > 1,
         means[0],
         means[1],
         len(logs[0]),

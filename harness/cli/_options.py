@@ -3,10 +3,19 @@
 Each is the annotation of a parameter; its default stands with the command that takes it.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Format(StrEnum):
+    """What is written to standard output."""
+
+    table = "table"
+    json = "json"
+
 
 Settings = Annotated[
     list[str] | None,
@@ -25,3 +34,7 @@ NoVerify = Annotated[
     bool, typer.Option("--no-verify", help="Do not prove first that all do the same work.")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait while another command is measuring.")]
+OneRun = Annotated[
+    str | None, typer.Argument(help="A run's name or folder; the newest by default.")
+]
+Output = Annotated[Format, typer.Option(help="What standard output gets.")]

@@ -1,24 +1,17 @@
 """`bench compare`: two runs side by side."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.cli._options import Format, Output, Results
+
 Allow = Annotated[
     list[str] | None,
     typer.Option(metavar="FIELD", help="Compare although FIELD differs: host, workload.training."),
 ]
-Results = Annotated[Path, typer.Option(help="Folder of the runs.")]
-
-
-class Format(StrEnum):
-    """What is written to standard output."""
-
-    table = "table"
-    json = "json"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +27,7 @@ def compare(
     margin: Annotated[
         float | None, typer.Option(help="Changes below this share are equivalent: 0.02.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
+    format: Output = Format.table,
 ) -> None:
     """Compare two runs of the same work on the same machine: what got faster, what slower."""
     from harness.comparison import comparison_document, load_comparison, print_comparison

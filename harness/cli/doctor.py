@@ -2,20 +2,14 @@
 
 import json
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.cli._options import Format, Output, Results
+
 LARGE_CLAIM = 0.05
-
-
-class Format(StrEnum):
-    """What is written to standard output."""
-
-    table = "table"
-    json = "json"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +21,8 @@ def doctor(
     seconds: Annotated[
         float, typer.Option(min=0, max=3600, help="Time for the A/A comparison; 0 leaves it out.")
     ] = 60.0,
-    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results"),
-    format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
+    results: Results = Path("results"),
+    format: Output = Format.table,
 ) -> int:
     """Examine clock, lock, groups, governor, memory and disk; compare a program with itself."""
     from harness.aa import compare_with_itself

@@ -1,17 +1,10 @@
 """`bench engines`: the engines that were found and whether they can run here."""
 
 import json
-from enum import StrEnum
-from typing import Annotated
 
 import typer
 
-
-class Format(StrEnum):
-    """What is written to standard output."""
-
-    table = "table"
-    json = "json"
+from harness.cli._options import Format, Output
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +13,7 @@ def register(app: typer.Typer) -> None:
 
 
 def engines(
-    format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
+    format: Output = Format.table,
 ) -> None:
     """List the engines that were found and whether they can run."""
     from harness.engines import find

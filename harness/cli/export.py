@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from harness.cli._options import OneRun, Results
+
 
 class Format(StrEnum):
     """The tools whose formats are written."""
@@ -25,10 +27,8 @@ def register(app: typer.Typer) -> None:
 
 def export(
     format: Annotated[Format, typer.Option(help="The tool that reads it.")],
-    run: Annotated[
-        str | None, typer.Argument(help="A run's name or folder; the newest by default.")
-    ] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("results"),
+    run: OneRun = None,
+    results: Results = Path("results"),
 ) -> None:
     """Print a run's valid trials as JSON that another tool reads."""
     from harness.analysis import analyze

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.compare import Allow, Format, Results
+from harness.cli._options import Format, Output, Results
+from harness.cli.compare import Allow
 from harness.errors import UsageError
 
 
@@ -35,7 +36,7 @@ def gate(
         float | None, typer.Option(help="How much slower is still fine, a share: 0.05.")
     ] = None,
     allow: Allow = None,
-    format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
+    format: Output = Format.table,
 ) -> int:
     """Exit code 0: within the margin, 1: a regression, 3: nothing measured, 4: inconclusive."""
     from harness.comparison import load_comparison

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli._options import Results
+from harness.cli._options import OneRun, Results
 from harness.errors import NothingMeasuredError
 
 
@@ -29,9 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    run: Annotated[
-        str | None, typer.Argument(help="A run's name or folder; the newest by default.")
-    ] = None,
+    run: OneRun = None,
     results: Results = Path("results"),
     format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
     open: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,

@@ -1,17 +1,11 @@
 """`bench verify`: prove that engines do the same work."""
 
 import json
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-
-class Format(StrEnum):
-    """What is written to standard output."""
-
-    table = "table"
-    json = "json"
+from harness.cli._options import Commands, Format, Output, Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -23,17 +17,11 @@ def verify(
     preset: Annotated[
         str, typer.Option(help="A preset, a path to a TOML file, or 'all' presets.")
     ] = "paper",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting: training.epochs=1."),
-    ] = None,
+    settings: Settings = None,
     engines: Annotated[
         str, typer.Option(help="Names with commas, or 'all' that can run here.")
     ] = "all",
-    command: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME='PROGRAM ARGS'", help="An engine given as a command."),
-    ] = None,
+    command: Commands = None,
     steps: Annotated[int, typer.Option(min=1, max=100_000, help="Of the long checks.")] = 200,
     short: Annotated[
         bool, typer.Option("--short", help="Only what `bench run` checks before it starts.")
@@ -42,7 +30,7 @@ def verify(
         str, typer.Option(help="The engine that is trusted, run in float64.")
     ] = "myad-eager",
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads per engine.")] = 1,
-    format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
+    format: Output = Format.table,
 ) -> int:
     """Hold engines against a float64 reference: gradients, batches, order, weights, classes."""
     from rich.console import Console

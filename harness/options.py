@@ -14,7 +14,10 @@ DEFAULT_TIMEOUT_S = 2 * 3600.0  # the slowest known engine needs seven minutes f
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of `bench run`, as numbers and names; None where the person said nothing."""
+    """The options of `bench run`, as numbers and names; None where the person said nothing.
+
+    seeds: starts in all; each of the `repeats` blocks is one, what is beyond them is not timed.
+    """
 
     preset: str = "paper"
     settings: tuple[str, ...] = ()
@@ -23,6 +26,8 @@ class RunOptions:
     repeats: int = 10
     warmups: int = 1
     seed: int = 0
+    seeds: int = 0
+    curves: bool = False
     name: str | None = None
     results: Path = Path("results")
     threads: int = 1

@@ -77,6 +77,8 @@ def new_plan(options: RunOptions) -> Plan:
         warmups=options.warmups,
         schedule_seed=options.seed,
         seeds=seeds,
+        further_seeds=schedule.block_seeds(seeds[-1] + 1, options.seeds - options.repeats),
+        curves=options.curves,
         schedule=schedule.plan(
             [engine.name for engine in engines],
             repeats=options.repeats,

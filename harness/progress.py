@@ -10,8 +10,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from harness import units
 from harness.metrics import BY_KEY
-from harness.record import Planned, Trial
+from harness.record import Planned, Point, PointKey, Trial
 from harness.store import Run
 
 REFRESH_S = 2.0  # drawing takes CPU time that a trial could notice
@@ -117,6 +118,33 @@ class Display:
 
             parts: list[Any] = [*live_tables(self._run, self.console.width), self._bar]
             self._live.update(Group(*parts))
+
+    def accuracies_begin(self, count: int) -> None:
+        """The blocks are done: from here on that many accuracies are found, and nothing timed."""
+        self._done, self._total = 0, count
+        self._current = None
+        self._bar.update(self._task, completed=0, total=count)
+
+    def point_started(self, key: PointKey, left_s: float) -> None:
+        """An engine is trained and tested outside of the blocks; `left_s` until all are done."""
+        what = f"not timed: seed {key.seed}, {key.engine}, {units.counted(key.epoch, 'epoch')}"
+        self._bar.update(self._task, description=f"{what}, {_duration(left_s)} left")
+        if self._live is not None:
+            self._live.refresh()
+
+    def point_finished(self, point: Point) -> None:
+        """Its line."""
+        self._done += 1
+        self._bar.update(self._task, completed=self._done)
+        line = f"{self._done}/{self._total} {point_line(point)}"
+        style = "red" if point.failure else None
+        self.console.print(line, style=style, markup=False, soft_wrap=True)
+
+
+def point_line(point: Point) -> str:
+    """An accuracy in one line: "not timed: seed 7 myad, 2 epochs: accuracy 90.12 %"."""
+    what = f"not timed: seed {point.seed} {point.engine}, {units.counted(point.epoch, 'epoch')}"
+    return f"{what}: {point.failure or f'accuracy {units.percent(point.accuracy)}'}"
 
 
 def trial_line(trial: Trial) -> str:

@@ -1,13 +1,13 @@
-"""The records of a run: `manifest.json` and the lines of `trials.jsonl`, as checked models.
+"""The records of a run as checked models: `manifest.json`, the lines of its two `.jsonl` files.
 
 Every number is stored unrounded, in seconds and bytes. `null` means that a figure could not be had
 on this machine (the record's `degraded` says why); it is never a zero in disguise. Not-a-number and
 infinity are refused: an engine's NaN loss becomes an outcome, not a number.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA = 1
 
@@ -178,6 +178,44 @@ class Trial(Planned):
         return self.train.wall_s + self.test.wall_s
 
 
+class PointKey(NamedTuple):
+    """Which accuracy is meant: of an engine, started from `seed`, after `epoch` epochs."""
+
+    engine: str
+    seed: int
+    epoch: int
+
+
+class Point(Strict):
+    """One record of `accuracy.jsonl`: accuracy on the test set, outside of anything timed.
+
+    engine, seed, epoch: see PointKey; epoch counts from 1. accuracy: correct / test_count in
+    [0, 1], recomputed from the predictions; None where it failed, and then `failure` says why.
+    at: when the record was written, UTC, ISO 8601.
+    """
+
+    schema_version: Literal[1] = 1
+    engine: str
+    seed: int
+    epoch: int = Field(ge=1)
+    at: str
+    accuracy: float | None = Field(default=None, ge=0, le=1)
+    correct: Count | None = None
+    test_count: Count | None = None
+    failure: str = ""
+
+    @property
+    def key(self) -> PointKey:
+        """What makes the record unique in its run."""
+        return PointKey(self.engine, self.seed, self.epoch)
+
+    @model_validator(mode="after")
+    def _number_or_reason(self) -> Self:
+        if (self.accuracy is None) != bool(self.failure):
+            raise ValueError("either an accuracy or the reason of a failure is needed.")
+        return self
+
+
 class EngineEntry(Strict):
     """An engine of the run: its argument list as shown to people ("python" stands for the
     interpreter, paths inside the project are relative), where it was found, and the SHA-256 of
@@ -209,8 +247,10 @@ class Manifest(Strict):
     """Everything that is fixed before the first trial.
 
     workload: the resolved workload, as its TOML. seeds: one per block. schedule: every trial in
-    the order in which they run, warm-ups first. host, versions, packages, environment: what
-    `--resume` compares. data: SHA-256 of each array handed to the engines, and their sizes.
+    the order in which they run, warm-ups first. further_seeds, curves: what is trained and tested
+    after the last block, outside of anything timed: more starts, and every epoch. host, versions,
+    packages, environment: what `--resume` compares. data: SHA-256 of each array handed to the
+    engines, and their sizes.
     verification: what `bench verify` found before the first trial, None when it was skipped.
     """
 
@@ -225,6 +265,8 @@ class Manifest(Strict):
     warmups: Count = 0
     schedule_seed: int = 0
     seeds: list[int]
+    further_seeds: list[int] = []
+    curves: bool = False
     schedule: list[Planned]
     threads: int = Field(default=1, ge=1)
     cpus: list[int] | None = None
@@ -240,3 +282,8 @@ class Manifest(Strict):
     data: dict[str, Any]
     margins: Margins = Margins()
     verification: dict[str, Any] | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of every trial."""
+        return self.workload["training"]["epochs"]

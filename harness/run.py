@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import store
+from harness import schedule, store
+from harness.curves import expected_s, run_point
 from harness.errors import BenchError, UsageError
 from harness.lock import measuring
 from harness.options import RunOptions, check_run_name
@@ -48,6 +49,7 @@ def start(options: RunOptions) -> Ended:
         )
     with measuring(wait=options.wait):
         plan = new_plan(options)
+        _tell_of_seeds(options)
         if options.verify:
             plan.manifest.verification = _verify(plan)
         folder = options.results / plan.manifest.run
@@ -91,7 +93,7 @@ def resume(
 
 
 def carry_out(plan: Plan, run: Run, max_time_s: float | None) -> Ended:
-    """Run the trials of the schedule that have not finished yet."""
+    """Run what has not finished yet: the trials of the schedule, then the accuracies after them."""
     bench = plan.bench(run.folder)
     pending = run.pending()
     stopped = ""
@@ -107,6 +109,8 @@ def carry_out(plan: Plan, run: Run, max_time_s: float | None) -> Ended:
                 break
             with writing(run.folder):
                 _run_one(bench, run, planned, display)
+        if not run.pending():
+            stopped = _find_accuracies(bench, run, display, begin, max_time_s)
     with contextlib.suppress(OSError):
         shutil.rmtree(run.folder / "work")
     return _ended(run, bench.control, stopped)
@@ -172,6 +176,38 @@ def _run_one(bench: Bench, run: Run, planned: Planned, display: Display) -> None
         display.finished(trial)
 
 
+def _find_accuracies(
+    bench: Bench, run: Run, display: Display, begin: float, max_time_s: float | None
+) -> str:
+    """What the manifest asks for beyond the blocks; returns why it ended early, or ""."""
+    keys = run.pending_points()
+    display.accuracies_begin(len(keys))
+    for place, key in enumerate(keys):
+        if bench.control.stopping:
+            break
+        end_s = time.monotonic() - begin + expected_s(run, [key])
+        if max_time_s is not None and end_s > max_time_s:
+            return f"--max-time {max_time_s:g} s leaves {len(keys) - place} accuracies to be found"
+        display.point_started(key, expected_s(run, keys[place:]))
+        with writing(run.folder):
+            point = run_point(bench, key)
+            if point is None:
+                break
+            store.append(run.folder, point)
+        run.points.append(point)
+        display.point_finished(point)
+    return ""
+
+
+def _tell_of_seeds(options: RunOptions) -> None:
+    if 0 < options.seeds < options.repeats:
+        print(
+            f"bench: --seeds {options.seeds} adds nothing: each of the {options.repeats} blocks "
+            "has a seed of its own already.",
+            file=sys.stderr,
+        )
+
+
 def _note(run: Run, trial: Trial) -> None:
     """Keep the run in memory as a reader of its files would see it."""
     order = {planned.id: place for place, planned in enumerate(run.manifest.schedule)}
@@ -219,7 +255,7 @@ def _folder_to_resume(results: Path, name: str | None) -> Path:
 def _ended(run: Run, control: Control, stopped: str) -> Ended:
     finished, valid = run.finished(), run.valid()
     planned = len(run.manifest.schedule) - run.manifest.warmups * len(run.manifest.engines)
-    counts = f"{len(valid)} of {planned} trials valid"
+    counts = f"{len(valid)} of {planned} trials valid{_points_told(run)}"
     again = f"bench run --resume --name {run.manifest.run}{_results_option(run.folder)}"
     report = f"bench report {run.manifest.run}{_results_option(run.folder)}"
     if control.stopping:
@@ -227,8 +263,20 @@ def _ended(run: Run, control: Control, stopped: str) -> Ended:
         return Ended(run.folder, INTERRUPTED, sentence)
     if stopped:
         counts = f"{stopped}; {counts}. Go on: {again}"
-    code = NOTHING_VALID if not valid else FAILED if len(valid) < len(finished) else DONE
+    failed = len(valid) < len(finished) or any(point.failure for point in run.points)
+    code = NOTHING_VALID if not valid else FAILED if failed else DONE
     return Ended(run.folder, code, f"{counts}. Tables and plots: {report}")
+
+
+def _points_told(run: Run) -> str:
+    """The accuracies beyond the blocks, where the run was to find any."""
+    if not schedule.points(run.manifest):
+        return ""
+    failed = sum(bool(point.failure) for point in run.points)
+    left = len(run.pending_points())
+    told = f", {len(run.points) - failed} untimed accuracies found"
+    told += f", {failed} failed" if failed else ""
+    return f"{told}, {left} to go" if left else told
 
 
 def _results_option(folder: Path) -> str:

@@ -1,22 +1,28 @@
-"""Reading and writing a run's folder: the manifest once, trial records appended one by one.
+"""Reading and writing a run's folder: the manifest once, records appended one by one.
 
-The record file is append-only and synced to the disk after every line, so that a killed harness
+The record files are append-only and synced to the disk after every line, so that a killed harness
 loses at most the line it was writing; such a torn tail is cut away before the next append.
 """
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
+from harness import schedule
 from harness.errors import RecordError
-from harness.record import SCHEMA, Manifest, Planned, Trial
+from harness.record import SCHEMA, Manifest, Planned, Point, PointKey, Trial
 
 MANIFEST = "manifest.json"
 RECORDS = "trials.jsonl"
+POINTS = "accuracy.jsonl"  # only in runs with further seeds or curves
 TEST_LABELS = "test_labels.npy"  # of all trials, uint8 (N,)
+
+Record = TypeVar("Record", Trial, Point)
 
 
 @dataclass
@@ -24,13 +30,15 @@ class Run:
     """A run as its folder tells it.
 
     trials: the last state of every trial that has a record, in the order of the schedule.
+    points: accuracies found after the blocks, in the order of their records.
     problems: one text per refused line ("…/trials.jsonl:17: …"); the other lines are used.
-    torn: the last line was cut off by a kill (nothing is lost: its trial runs again on resume).
+    torn: a last line was cut off by a kill (nothing is lost: its trial runs again on resume).
     """
 
     folder: Path
     manifest: Manifest
     trials: list[Trial] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     torn: bool = False
 
@@ -47,6 +55,17 @@ class Run:
         done = {t.id for t in self.trials if t.state == "finished"}
         return [planned for planned in self.manifest.schedule if planned.id not in done]
 
+    def pending_points(self) -> list[PointKey]:
+        """Accuracies that are still to be found after the blocks, in their order.
+
+        An engine without one valid trial is not asked again: each of its points would fail, too.
+        """
+        done = {point.key for point in self.points}
+        able = {trial.engine for trial in self.valid()}
+        return [
+            key for key in schedule.points(self.manifest) if key not in done and key.engine in able
+        ]
+
     def trial_folder(self, trial: Planned, phase: str | None = None) -> Path:
         """Folder of a trial, or of its "train" or "test" process."""
         folder = self.folder / "trials" / trial.id
@@ -59,21 +78,47 @@ def read_run(folder: Path) -> Run:
     Raises: RecordError if the manifest is missing or wrong; damaged record lines go to `problems`.
     """
     run = Run(folder=folder, manifest=read_manifest(folder))
-    path = folder / RECORDS
-    content = _content(path)
-    lines, run.torn = _complete_lines(content)
+    _read_trials(run)
+    _read_points(run)
+    return run
+
+
+def _read_trials(run: Run) -> None:
     order = {planned.id: place for place, planned in enumerate(run.manifest.schedule)}
     latest: dict[str, Trial] = {}
-    for number, line in enumerate(lines, start=1):
+    for place, trial in _records(run, RECORDS, Trial):
         try:
-            trial = parse_trial(line)
             _check_transition(trial, latest.get(trial.id), order)
         except ValueError as error:
-            run.problems.append(f"{path}:{number}: {error}")
+            run.problems.append(f"{place}: {error}")
         else:
             latest[trial.id] = trial
     run.trials = sorted(latest.values(), key=lambda trial: order[trial.id])
-    return run
+
+
+def _read_points(run: Run) -> None:
+    wanted = set(schedule.points(run.manifest))
+    for place, point in _records(run, POINTS, Point):
+        name = f"accuracy of '{point.engine}', seed {point.seed}, epoch {point.epoch}"
+        if point.key not in wanted:
+            known = point.key in {other.key for other in run.points}
+            why = "duplicate record" if known else "not in the manifest's plan"
+            run.problems.append(f"{place}: {why}: {name}.")
+        else:
+            wanted.remove(point.key)
+            run.points.append(point)
+
+
+def _records(run: Run, name: str, kind: type[Record]) -> Iterator[tuple[str, Record]]:
+    """The records of a file, each with its place; what is damaged goes to `run.problems`."""
+    path = run.folder / name
+    lines, torn = _complete_lines(_content(path))
+    run.torn = run.torn or torn
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield f"{path}:{number}", _parse(line, kind)
+        except ValueError as error:
+            run.problems.append(f"{path}:{number}: {error}")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -101,10 +146,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     temporary.replace(folder / MANIFEST)
 
 
-def append(folder: Path, trial: Trial) -> None:
+def append(folder: Path, record: Trial | Point) -> None:
     """Append one record and sync it to the disk. A torn tail must have been healed before."""
-    line = trial.model_dump_json(exclude_defaults=False).encode() + b"\n"
-    with (folder / RECORDS).open("ab", buffering=0) as file:
+    line = record.model_dump_json(exclude_defaults=False).encode() + b"\n"
+    path = folder / (RECORDS if isinstance(record, Trial) else POINTS)
+    with path.open("ab", buffering=0) as file:
         start = file.tell()
         try:
             _write_all(file.fileno(), line)
@@ -115,8 +161,12 @@ def append(folder: Path, trial: Trial) -> None:
 
 
 def heal(folder: Path) -> bool:
-    """Cut a torn last line off the record file, or complete its newline. True if one was torn."""
-    path = folder / RECORDS
+    """Cut torn last lines off the record files, or complete their newline. True if one was torn."""
+    torn = [_heal_file(folder / name) for name in (RECORDS, POINTS)]
+    return any(torn)
+
+
+def _heal_file(path: Path) -> bool:
     content = _content(path)
     if not content or content.endswith(b"\n"):
         return False
@@ -133,8 +183,12 @@ def heal(folder: Path) -> bool:
 
 def parse_trial(line: bytes) -> Trial:
     """One line as a record. Raises: ValueError with one line of text."""
+    return _parse(line, Trial)
+
+
+def _parse(line: bytes, kind: type[Record]) -> Record:
     try:
-        return Trial.model_validate_json(line)
+        return kind.model_validate_json(line)
     except ValidationError as error:
         _check_schema(line)
         raise ValueError(_first_line(error)) from error

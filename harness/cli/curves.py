@@ -74,7 +74,7 @@ def _print(document: dict, format: Format) -> None:
         return
     print(f"{document['preset']} on {document['dataset']}, {len(document['seeds'])} seeds")
     for row in document["summary"]:
-        if row["mean"] is None:
+        if not row["n"]:
             print(f"{row['engine']:18} epoch {row['epoch']:3}  failed")
             continue
         spread = "" if row["sd"] is None else f" ± {100 * row['sd']:.2f}"

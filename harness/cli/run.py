@@ -23,6 +23,19 @@ FirstSeed = Annotated[
     int | None,
     typer.Option(min=0, max=2**30, help="Of the first block and the order (default: 0)."),
 ]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=100_000,
+        help="Starts in all; those beyond the blocks give an accuracy after the last block, "
+        "not timed.",
+    ),
+]
+Curves = Annotated[
+    bool,
+    typer.Option("--curves", help="Also the accuracy after every epoch of every start, not timed."),
+]
 Name = Annotated[str | None, typer.Option(help="Name of the run, its folder.")]
 Threads = Annotated[
     int | None, typer.Option(min=1, max=1024, help="Threads per engine (default: 1).")
@@ -56,6 +69,8 @@ def run(
     repeats: Repeats = None,
     warmup: WarmUps = None,
     seed: FirstSeed = None,
+    seeds: Seeds = None,
+    curves: Curves = False,
     name: Name = None,
     results: Results = Path("results"),
     threads: Threads = None,
@@ -75,6 +90,8 @@ def run(
         "repeats": repeats,
         "warmups": warmup,
         "seed": seed,
+        "seeds": seeds,
+        "curves": curves or None,
         "threads": threads,
         "settings": tuple(settings or ()) or None,
         "cpus": cpus or None,

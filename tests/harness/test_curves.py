@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.curves import Point, points, summary
+from harness.curves import collect
 from harness.options import RunOptions
 from harness.plan import new_plan
 from harness.process import Control
+from harness.spread import Accuracy, by_epoch
 
 FAKE = Path(__file__).parents[1] / "fakes" / "numpy_engine.py"
 COMMAND = f"fake={shlex.join([sys.executable, '-P', str(FAKE)])}"
@@ -40,18 +41,22 @@ def test_a_failing_engine_is_shown_and_exits_1(home, capsys):
 def test_an_interrupted_curve_ends(home):
     plan = new_plan(RunOptions(preset="tiny.toml", commands=(COMMAND,), repeats=2, warmups=0))
     control = Control()
-    found = points(plan, control)
-    next(found)
-    control.requests = 1
+    seen = []
+
+    def stop_after_the_first(point):
+        seen.append(point)
+        control.requests = 1
+
     with pytest.raises(KeyboardInterrupt):
-        next(found)
+        collect(plan, control, stop_after_the_first)
+    assert len(seen) == 1
 
 
 def test_the_summary_is_over_the_seeds():
-    found = [Point("a", seed, 1, value) for seed, value in enumerate((0.5, 0.7, None))]
-    (row,) = summary(found)
+    found = [Accuracy("a", seed, 1, value, 20) for seed, value in enumerate((0.5, 0.7, None))]
+    row = by_epoch(found)[0].document()
     assert row["mean"] == pytest.approx(0.6)
     assert row["sd"] == pytest.approx(0.02**0.5)
     assert (row["n"], row["failed"], row["min"], row["max"]) == (2, 1, 0.5, 0.7)
-    (alone,) = summary(found[2:])
+    alone = by_epoch(found[2:])[0].document()
     assert (alone["mean"], alone["sd"], alone["min"]) == (None, None, None)

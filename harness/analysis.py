@@ -10,6 +10,7 @@ import numpy as np
 from harness.agreement import Agreement, agreements
 from harness.metrics import METRICS, RATIO_METRICS, Metric
 from harness.record import Margins, Trial
+from harness.spread import Accuracy, Spread, accuracies, by_epoch, is_asked, last_epoch
 from harness.stats import (
     AccuracyDifference,
     Ratio,
@@ -51,9 +52,9 @@ class Analysis:
 
     summaries: engine -> metric key -> figures of its valid trials, in the order of the blocks.
     comparisons: (a, b) -> metric key -> comparison, for every ordered pair; (b, a) is the
-    inverse of (a, b). accuracies, agreements: the same for accuracy and for the predictions of
-    each block. made: how many comparisons the
-    correction counts (each unordered pair and metric once).
+    inverse of (a, b). accuracies: the same for accuracy, paired over all seeds that both engines
+    have, timed or not; agreements: for the predictions of each block. made: how many comparisons
+    the correction counts (each unordered pair and metric once). found: every accuracy of the run.
     """
 
     run: Run
@@ -64,6 +65,7 @@ class Analysis:
     accuracies: dict[tuple[str, str], AccuracyDifference]
     agreements: dict[tuple[str, str], list[Agreement]]
     made: int
+    found: list[Accuracy]
 
     @property
     def margins(self) -> Margins:
@@ -87,6 +89,16 @@ class Analysis:
         """The engines other than the baseline, in the run's order."""
         return [name for name in self.engines if name != self.baseline]
 
+    @cached_property
+    def spreads(self) -> list[Spread]:
+        """Accuracy over the seeds by engine and epoch; empty where the run was not asked for it."""
+        return by_epoch(self.found) if is_asked(self.run) else []
+
+    @property
+    def last_spreads(self) -> list[Spread]:
+        """The same after the last epoch alone, a row per engine."""
+        return [row for row in self.spreads if row.epoch == self.run.manifest.epochs]
+
     def figures(self, engine: str, key: str) -> Summary:
         """Figures of one engine on one metric."""
         return self.summaries[engine][key]
@@ -105,6 +117,8 @@ def analyze_run(run: Run) -> Analysis:
     failures = {
         name: [t for t in run.finished() if t.engine == name and not t.valid] for name in engines
     }
+    found = accuracies(run)
+    trained = last_epoch(run, found)
     comparisons, made = _corrected(_compare_all(run, engines, of_engine, failures))
     return Analysis(
         run=run,
@@ -113,7 +127,7 @@ def analyze_run(run: Run) -> Analysis:
         failures=failures,
         comparisons=comparisons,
         accuracies={
-            (a, b): _accuracy(of_engine[a], of_engine[b], run.manifest.margins)
+            (a, b): _accuracy(trained, a, b, run.manifest.margins)
             for a, b in permutations(engines, 2)
         },
         agreements={
@@ -121,6 +135,7 @@ def analyze_run(run: Run) -> Analysis:
             for a, b in permutations(engines, 2)
         },
         made=made,
+        found=found,
     )
 
 
@@ -205,11 +220,14 @@ def _corrected(
     return corrected, sum(p is not None for p in tested)
 
 
-def _accuracy(a: list[Trial], b: list[Trial], margins: Margins) -> AccuracyDifference:
+def _accuracy(trained: list[Accuracy], a: str, b: str, margins: Margins) -> AccuracyDifference:
+    """Paired over the seeds: whether a seed's training was timed changes nothing of its weights."""
+    of_a, of_b = ({x.seed: x for x in trained if x.engine == name} for name in (a, b))
+    both = [(of_a[seed], of_b[seed]) for seed in of_a if seed in of_b]
     known = [
-        (x.accuracy, y.accuracy, x.test_count or 0)
-        for x, y in paired(a, b)
-        if x.accuracy is not None and y.accuracy is not None
+        (x.value, y.value, min(x.images, y.images))
+        for x, y in both
+        if x.value is not None and y.value is not None
     ]
     return accuracy_difference(
         [x for x, _, _ in known],

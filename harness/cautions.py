@@ -22,6 +22,7 @@ def warnings(analysis: Analysis) -> list[str]:
     return [
         *_incomplete(analysis),
         *_failed(analysis),
+        *_accuracies(analysis),
         *_few_blocks(analysis),
         *_unverified(analysis),
         *_disturbed(analysis),
@@ -48,6 +49,25 @@ def _failed(analysis: Analysis) -> list[str]:
             reasons = Counter(outcome(t) for t in trials)
             told = ", ".join(f"{count} {word}" for word, count in sorted(reasons.items()))
             texts.append(f"{len(trials)} of {finished} trials of {name} failed: {told}.")
+    return texts
+
+
+def _accuracies(analysis: Analysis) -> list[str]:
+    """What is missing of the accuracies beyond the blocks, and what failed of them."""
+    texts = []
+    if analysis.run.points or not analysis.run.pending():
+        left = len(analysis.run.pending_points())
+        total = left + len(analysis.run.points)
+        if left:
+            texts.append(f"Accuracies outside of the blocks: {left} of {total} are still missing.")
+    for name in analysis.engines:
+        own = [point for point in analysis.run.points if point.engine == name]
+        failed = [point for point in own if point.failure]
+        if failed:
+            texts.append(
+                f"{len(failed)} of {len(own)} untimed trainings of {name} failed, the first with "
+                f"seed {failed[0].seed}: {failed[0].failure}"
+            )
     return texts
 
 
@@ -223,5 +243,5 @@ def _records(analysis: Analysis) -> list[str]:
     if more > 0:
         texts.append(f"{more} more records were refused.")
     if analysis.run.torn:
-        texts.append("The last record was cut off; `bench run --resume` runs its trial again.")
+        texts.append("The last record was cut off; `bench run --resume` does its work again.")
     return texts

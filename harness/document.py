@@ -28,6 +28,10 @@ def report_document(analysis: Analysis) -> dict[str, Any]:
             }
             for (a, b), row in analysis.comparisons.items()
         },
+        "seeds": {
+            "spread": [row.document() for row in analysis.spreads],
+            "values": [asdict(one) for one in analysis.found] if analysis.spreads else [],
+        },
     }
 
 

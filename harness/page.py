@@ -28,8 +28,11 @@ from harness.published import (
 )
 from harness.record import Trial
 from harness.sentences import conclusions
+from harness.spread import Spread
+from harness.spread_plots import spread_plots
 from harness.stats import accuracy_word, holm
 from harness.table import (
+    accuracy_frame,
     mean_and_sd,
     ratio_text,
     summary_frame,
@@ -56,10 +59,16 @@ def write_report(analysis: Analysis) -> Path:
     trials = trial_frame(analysis)
     write_csv(trials, folder / "trials.csv")
     trials.to_parquet(folder / "trials.parquet", index=False)
+    if analysis.spreads:
+        write_csv(accuracy_frame(analysis), folder / "accuracy.csv")
     drawn = [p for p in [*comparison_plots(), *course_plots()] if save(p, analysis, folder)]
-    shown = context(analysis, drawn)
+    spread = [p for p in spread_plots() if save(p, analysis, folder)]
+    shown = context(analysis, drawn) | {"spread_plots": spread}
     (folder / "report.md").write_text(render("report.md.j2", shown), encoding="utf-8")
-    shown["svgs"] = [inline(folder / f"{p.name}.svg", p.name, p.alt) for p in drawn]
+    shown["svgs"], shown["spread_svgs"] = (
+        [inline(folder / f"{p.name}.svg", p.name, p.alt) for p in plots]
+        for plots in (drawn, spread)
+    )
     (folder / "index.html").write_text(render("index.html.j2", shown), encoding="utf-8")
     return folder
 
@@ -105,6 +114,8 @@ def context(analysis: Analysis, plots: Sequence[Plot]) -> dict[str, Any]:
         "published_source": SOURCE,
         "published_ratio": RATIO,
         "published_difference": difference_of_work(manifest),
+        "spreads": [_spread_row(row) for row in analysis.last_spreads],
+        "spread_note": _spread_note(analysis),
         "schedule": _schedule_rows(analysis),
         "trials": [trial_row(analysis, t, k) for k, t in enumerate(analysis.run.trials)],
         "command": " ".join(map(quoted, manifest.command_line)),
@@ -190,6 +201,29 @@ def _agreement(analysis: Analysis, name: str) -> dict[str, str]:
         "equal": f"{100 * min(block.equal for block in found):.2f} %" if found else units.ABSENT,
         "mcnemar": units.probability(min(adjusted, default=None)),
     }
+
+
+def _spread_row(row: Spread) -> dict[str, Any]:
+    figures = row.figures
+    return {
+        "engine": row.engine,
+        "n": figures.n,
+        "sd": units.ABSENT if figures.sd is None else f"{100 * figures.sd:.2f} points",
+        **{key: units.percent(getattr(figures, key)) for key in ("mean", "median", "min", "max")},
+        "failed": row.failed,
+    }
+
+
+def _spread_note(analysis: Analysis) -> str:
+    """Which starts there are, and what they are for."""
+    manifest = analysis.run.manifest
+    first = units.counted(manifest.repeats, "start")
+    more = units.counted(len(manifest.further_seeds), "further start")
+    return (
+        f"{first} from the blocks, {more} trained and tested after the last block; those are not "
+        "timed. All engines have the same starts, so the difference of accuracy is paired over "
+        "all of them; times and memory come from the blocks alone."
+    )
 
 
 def _published_rows() -> list[dict[str, Any]]:

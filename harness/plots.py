@@ -26,6 +26,7 @@ from harness.figure import (
 )
 from harness.metrics import FIGURE_METRICS, HEADLINES, RATIO_METRICS, Metric
 from harness.published import PUBLISHED, exact, is_comparable
+from harness.stats import Summary
 
 
 def repeats_figure(analysis: Analysis, metric: Metric) -> Figure | None:
@@ -41,10 +42,10 @@ def repeats_figure(analysis: Analysis, metric: Metric) -> Figure | None:
         values += _engine_row(axis, analysis, name, metric, place, scale)
     for place, value in enumerate(published.values(), start=len(rows)):
         axis.plot(scale * value, place, "d", mfc="none", mec=PUBLISHED_INK, ms=7, mew=1.4)
-    _name_rows(axis, [short(name) for name in rows], list(published))
+    name_rows(axis, [short(name) for name in rows], list(published))
     _scale(axis, metric, values)
     texts = [metric.text(analysis.figures(name, metric.key).mean) for name in rows]
-    _write_values(axis, [*texts, *(exact(metric, value) for value in published.values())])
+    write_values(axis, [*texts, *(exact(metric, value) for value in published.values())])
     heading = f"{metric.title}: every repeat, mean, 95 % interval"
     figure.suptitle(heading, fontsize=10.5, x=0.02, ha="left")
     return figure
@@ -55,6 +56,13 @@ def _engine_row(
 ) -> list[float]:
     """Draw one engine; returns all that was drawn, for the axis's limits."""
     figures = analysis.figures(name, metric.key)
+    return sample_row(axis, analysis, name, figures, place, scale)
+
+
+def sample_row(
+    axis: Axes, analysis: Analysis, name: str, figures: Summary, place: int, scale: float
+) -> list[float]:
+    """Draw an engine's sample: points, mean, interval; returns all points."""
     values = [scale * value for value in figures.values]
     sns.scatterplot(
         x=values,
@@ -79,7 +87,8 @@ def _engine_row(
     return values
 
 
-def _name_rows(axis: Axes, engines: list[str], published: list[str]) -> None:
+def name_rows(axis: Axes, engines: list[str], published: list[str]) -> None:
+    """The engines' names, then those of the study, down the left side."""
     names = [*engines, *(f"{name}, published\n(another machine)" for name in published)]
     axis.set_yticks(range(len(names)), names)
     for label in axis.get_yticklabels()[len(engines) :]:
@@ -90,17 +99,22 @@ def _name_rows(axis: Axes, engines: list[str], published: list[str]) -> None:
 
 def _scale(axis: Axes, metric: Metric, values: list[float]) -> None:
     if metric.kind == "accuracy":
-        low, high = min(values), max(values)
-        room = max(0.25, 0.12 * (high - low))
-        axis.set_xlim(low - room, high + room)
-        axis.set_xlabel("accuracy, % of the test images")
-        axis.grid(axis="x")
-        axis.xaxis.set_major_locator(plt.MaxNLocator(5))
-        return
-    value_axis(axis, values, "seconds, wall time", plain)
+        accuracy_axis(axis, values)
+    else:
+        value_axis(axis, values, "seconds, wall time", plain)
 
 
-def _write_values(axis: Axes, texts: list[str]) -> None:
+def accuracy_axis(axis: Axes, values: list[float]) -> None:
+    """The x axis of accuracies in per cent: as wide as they lie, and half a point at least."""
+    low, high = min(values), max(values)
+    room = max(0.25, 0.12 * (high - low))
+    axis.set_xlim(low - room, high + room)
+    axis.set_xlabel("accuracy, % of the test images")
+    axis.grid(axis="x")
+    axis.xaxis.set_major_locator(plt.MaxNLocator(5))
+
+
+def write_values(axis: Axes, texts: list[str]) -> None:
     """The means as text, right of the plot, so that nobody has to guess them from an axis."""
     for place, text in enumerate(texts):
         axis.annotate(
@@ -140,7 +154,7 @@ def ratio_figure(analysis: Analysis) -> Figure | None:
     axis.set_xlabel(f"ratio to {short(analysis.baseline)}, log scale")
     axis.grid(axis="x")
     axis.set_title("Ratios with 95 % intervals")
-    _write_values(axis, [units.ratio(cell.ratio.ratio) for cell in cells])
+    write_values(axis, [units.ratio(cell.ratio.ratio) for cell in cells])
     return figure
 
 

@@ -98,13 +98,13 @@ def accuracy_sentence(a: str, b: str, analysis: Analysis) -> str:
     difference = analysis.accuracies[a, b]
     if difference.difference_points is None:
         return f"{a} against {b}, accuracy: no block in which both were measured."
-    blocks = units.counted(difference.n, "block")
+    pairs = units.counted(difference.n, "seed" if analysis.spreads else "block")
     span = "no interval"
     if difference.interval is not None:
         low, high = difference.interval
         span = f"95 % interval {units.signed(low)} to {units.signed(high)}"
     return (
         f"{a} against {b}, accuracy: {accuracy_word(difference)}, difference "
-        f"{units.points(difference.difference_points)} ({span}, {blocks}, "
+        f"{units.points(difference.difference_points)} ({span}, {pairs}, "
         f"margin {difference.margin_points:.2f} points)."
     )

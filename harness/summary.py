@@ -12,7 +12,7 @@ from harness.cautions import warnings
 from harness.published import SOURCE, difference_of_work, is_comparable
 from harness.sentences import conclusions
 from harness.store import Run
-from harness.table import MEDIAN, published_table, show, terminal_tables
+from harness.table import MEDIAN, published_table, show, spread_text, terminal_tables
 
 
 def print_summary(run_folder: Path, console: Console | None = None) -> Analysis:
@@ -44,6 +44,8 @@ def show_summary(analysis: Analysis, console: Console) -> None:
     console.print()
     for text in conclusions(analysis):
         console.print(f"• {escape(text)}")
+    for row in analysis.last_spreads:
+        console.print(f"• {escape(spread_text(row))}")
     for text in warnings(analysis):
         console.print(f"[yellow]! {escape(text)}[/yellow]")
 

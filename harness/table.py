@@ -15,6 +15,7 @@ from harness.cautions import outcome
 from harness.metrics import METRICS, Metric, peak_bytes
 from harness.published import PUBLISHED, RATIO, compared, exact
 from harness.record import PhaseResult, Trial
+from harness.spread import Spread
 from harness.stats import accuracy_word
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -161,6 +162,38 @@ def summary_frame(analysis: Analysis) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def accuracy_frame(analysis: Analysis) -> pd.DataFrame:
+    """One row per engine, seed and epoch: the accuracy, whether its training was timed, or why
+    there is none; unrounded."""
+    return pd.DataFrame(
+        [
+            {
+                "engine": one.engine,
+                "seed": one.seed,
+                "epoch": one.epoch,
+                "accuracy": one.value,
+                "timed": one.timed,
+                "failure": one.failure,
+            }
+            for one in analysis.found
+        ]
+    )
+
+
+def spread_text(row: Spread) -> str:
+    """An engine's accuracy over the seeds in a line: mean, deviation, range, failures."""
+    figures = row.figures
+    starts = units.counted(figures.n, "start")
+    failed = f", {row.failed} failed" if row.failed else ""
+    if not figures.n:
+        return f"{row.engine}, accuracy: no start that was valid{failed}."
+    spread = "" if figures.sd is None else f" ± {100 * figures.sd:.2f}"
+    return (
+        f"{row.engine}, accuracy from {starts}: {units.percent(figures.mean)}{spread}, "
+        f"{units.percent(figures.min)} to {units.percent(figures.max)}{failed}."
+    )
 
 
 def trial_frame(analysis: Analysis) -> pd.DataFrame:

@@ -151,6 +151,6 @@ def test_a_torn_record(make_run):
     folder = make_run()
     path = folder / "trials.jsonl"
     path.write_text(path.read_text()[:-40])
-    assert "The last record was cut off; `bench run --resume` runs its trial again." in warnings(
+    assert "The last record was cut off; `bench run --resume` does its work again." in warnings(
         analyze(folder)
     )

@@ -47,7 +47,7 @@ def document_of(folder):
 
 def test_json_has_the_documented_shape(make_run, capsys):
     document = document_of(make_run())
-    assert set(document) == {"run", "preset", "blocks", "engines", "ratios"}
+    assert set(document) == {"run", "preset", "blocks", "engines", "ratios", "seeds"}
     assert (document["run"], document["preset"]) == ("made", "paper")
     assert document["blocks"] == {"planned": 10, "valid": 10}
     assert set(document["engines"]) == {"myad", "tensorflow"}

@@ -74,8 +74,8 @@ def _starts(axis: Axes, analysis: Analysis, own: list[Accuracy], shift: float) -
             color=colour,
             marker=".",
             markersize=3,
-            linewidth=0.7,
-            alpha=0.3,
+            linewidth=0.8,
+            alpha=0.4,
             rasterized=len(own) > MANY,
             zorder=2,
         )

@@ -4,6 +4,9 @@ import pytest
 
 from harness.analysis import analyze
 from harness.page import write_report
+from harness.record import Point
+from harness.schedule import points
+from harness.store import append, read_manifest
 
 FIGURES = ["train", "test", "total", "accuracy", "ratios", "phases", "memory", "loss", "drift"]
 FIVE = ["myad", "myad-eager", "tensorflow", "pytorch", "an-engine-with-quite-a-long-name"]
@@ -149,19 +152,39 @@ def test_an_overlap_would_be_found():
     assert overlaps([apart, [9.5, 0, 20, 10]]) == []
 
 
+def check_texts(browser, name):
+    """No text of a figure lies over another one or is cut off at the edge of the drawing."""
+    boxes = browser.evaluate(TEXT_BOXES.replace("NAME", name))
+    assert overlaps(boxes) == [], name
+    left, top, right, bottom = browser.evaluate(FRAME.replace("NAME", name)) or [0] * 4
+    for box in boxes:
+        assert box[0] >= left and box[1] >= top, name  # noqa: PT018
+        assert box[2] <= right and box[3] <= bottom, name  # noqa: PT018
+    return boxes
+
+
 @pytest.mark.parametrize("engines", [FIVE[:1], [FIVE[0], FIVE[2]], FIVE])
 def test_texts_of_a_figure_do_not_overlap(browser, page, engines):
     seconds = {name: 0.4 * 4.0**k for k, name in enumerate(engines)}
     browser.open(page(seconds, epochs=4))
     for name in FIGURES:
-        boxes = browser.evaluate(TEXT_BOXES.replace("NAME", name))
-        if not boxes:  # one engine has no ratios to draw
+        if not check_texts(browser, name):  # one engine has no ratios to draw
             assert (name, len(engines)) == ("ratios", 1)
-        assert overlaps(boxes) == [], name
-        left, top, right, bottom = browser.evaluate(FRAME.replace("NAME", name)) or [0] * 4
-        for box in boxes:  # nothing is cut off at the edge of the drawing
-            assert box[0] >= left and box[1] >= top, name  # noqa: PT018
-            assert box[2] <= right and box[3] <= bottom, name  # noqa: PT018
+
+
+@pytest.mark.parametrize("engines", [FIVE[:1], [FIVE[0], FIVE[2]], FIVE])
+def test_seeds_and_curves_of_engines_that_agree(browser, make_run, engines):
+    seconds = dict.fromkeys(engines, 1.0)
+    folder = make_run(seconds, blocks=2, further_seeds=[2, 3], curves=True)
+    for key in points(read_manifest(folder)):
+        accuracy = 0.8 + 0.04 * key.epoch - 0.001 * key.seed
+        append(folder, Point(**key._asdict(), at="now", accuracy=accuracy))
+    browser.open(write_report(analyze(folder)) / "index.html")
+    for name in ("seeds", "curves"):
+        assert check_texts(browser, name)
+    browser.resize(390)
+    assert browser.evaluate(WIDEST) <= 390
+    assert browser.errors == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -53,8 +53,9 @@ def curves_figure(analysis: Analysis) -> Figure | None:
     axis.set_ylabel("accuracy, % of the\ntest images")
     axis.grid(axis="y")
     columns = 3 if max(map(len, present)) < LONG_NAME else 2
-    where = "outside lower center"
-    figure.legend(handles=handles, loc=where, ncols=columns, fontsize=8, handlelength=3)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=columns, fontsize=8, handlelength=3
+    )
     axis.set_title("Learning curves: every start faint, mean strong")
     return figure
 

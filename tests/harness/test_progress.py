@@ -68,3 +68,20 @@ def test_display_of_a_run(home, fakes, terminal):
     assert "4/4 block 2" in shown
     assert "SIGSEGV" in shown
     assert ("\x1b[" in shown) == terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_display_of_accuracies_after_the_blocks(home, fakes, terminal):
+    run = read_run(start(fakes("a=ok", repeats=1, seeds=3)).folder)
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=terminal, width=100, highlight=False)
+    with Display(run, [], console) as display:
+        display.accuracies_begin(2)
+        for point in run.points:
+            display.point_started(point.key, left_s=75.0)
+            display.tick()
+            display.point_finished(point)
+    shown = text.getvalue()
+    assert "1/2 not timed: seed 1 a, 2 epochs: accuracy 10.00 %" in shown
+    assert "2/2 not timed: seed 2 a, 2 epochs: accuracy 10.00 %" in shown
+    assert ("not timed: seed 2, a, 2 epochs, 1 min 15 s left" in shown) == terminal

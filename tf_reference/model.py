@@ -94,15 +94,18 @@ def build(workload: Workload) -> keras.Sequential:
 
 
 def optimizer(workload: Workload) -> keras.optimizers.Optimizer:
-    """The workload's optimizer. Raises: Unsupported if Keras' form of it is not known here."""
+    """The workload's optimizer. Raises: Unsupported if Keras' form of it is not known here.
+
+    Momentum and betas are NumPy numbers because Keras (3.15) takes Python's through float32, in a
+    float64 model too: 1 - 0.999 would be 1.3e-5 off, relatively.
+    """
     training = workload.training
     if training.optimizer == "sgd":
-        return keras.optimizers.SGD(training.learning_rate, momentum=training.momentum)
+        momentum = np.float64(training.momentum)
+        return keras.optimizers.SGD(training.learning_rate, momentum=momentum)
     if training.optimizer == "adam":
-        # As they are, Keras (3.15) takes them through float32, in a float64 model too: 1 - 0.999
-        # is then 1.3e-5 off, relatively.
-        betas = np.asarray([training.beta_1, training.beta_2], training.dtype)
-        return keras.optimizers.Adam(training.learning_rate, *betas, training.epsilon)
+        beta_1, beta_2 = np.float64(training.beta_1), np.float64(training.beta_2)
+        return keras.optimizers.Adam(training.learning_rate, beta_1, beta_2, training.epsilon)
     raise Unsupported(f"optimizer '{training.optimizer}'")
 
 

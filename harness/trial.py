@@ -1,27 +1,24 @@
 """One trial: write the jobs, run the train and the test process, check everything, one record."""
 
 import json
-import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from harness import weights
 from harness.check import Fault, read_predictions
-from harness.contract import PROTOCOL
 from harness.data.cache import DataSet, load_array
 from harness.environment import engine_environment
+from harness.job import Phase, job
 from harness.noise import disturbances
 from harness.outcome import conclude
 from harness.process import Control, Limits, run_process
 from harness.record import PhaseResult, Planned, State, Trial
-
-Phase = Literal["train", "test"]
 
 
 @dataclass
@@ -64,9 +61,9 @@ def run_trial(bench: Bench, planned: Planned) -> Trial:
     trial = record(planned, "finished")
     trial.train, _ = _run_phase(bench, planned, "train")
     if trial.train.outcome == "ok" and not bench.control.stopping:
-        trial.test, job = _run_phase(bench, planned, "test")
+        trial.test, document = _run_phase(bench, planned, "test")
         if trial.test.outcome == "ok":
-            _score(bench, planned, trial, trial.test, job)
+            _score(bench, planned, trial, trial.test, document)
     _close(trial, folder)
     if bench.control.stopping and not trial.valid:
         trial.state = "interrupted"
@@ -80,7 +77,7 @@ def record(planned: Planned, state: State) -> Trial:
     return Trial(**fields, state=state, at=now)
 
 
-def prepare_inputs(bench: Bench, planned: Planned) -> dict[str, str | None]:
+def prepare_inputs(bench: Bench, planned: Planned) -> dict[str, Path | None]:
     """Starting weights and order of the images of the trial's block, equal for every engine."""
     training = bench.workload["training"]
     examples = bench.dataset_of(planned).counts["train"]
@@ -93,67 +90,60 @@ def prepare_inputs(bench: Bench, planned: Planned) -> dict[str, str | None]:
             weights.initial_weights(bench.workload["model"], planned.seed, training["dtype"]),
         )
     if not training["shuffle"]:
-        return {"initial_weights": str(start), "order": None}
+        return {"initial_weights": start, "order": None}
     if not order.exists():
         partial = order.with_suffix(".partial.npy")
         np.save(partial, weights.order(planned.seed, training["epochs"], examples))
         partial.replace(order)
-    return {"initial_weights": str(start), "order": str(order)}
+    return {"initial_weights": start, "order": order}
 
 
 def _run_phase(bench: Bench, planned: Planned, phase: Phase) -> tuple[PhaseResult, dict[str, Any]]:
     folder = (bench.folder / "trials" / planned.id / phase).absolute()
     folder.mkdir(parents=True)
-    job = _job(bench, planned, phase, folder)
+    document = _job(bench, planned, phase, folder)
     path = folder / "job.json"
-    path.write_text(json.dumps(job, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     command = [*bench.commands[planned.engine], phase, "--job", str(path)]
     environment = engine_environment(bench.cache_of(planned.engine), threads=bench.threads)
     seen = run_process(
         command,
         folder,
         environment,
-        report=Path(job["report"]),
+        report=Path(document["report"]),
         limits=bench.limits,
         control=bench.control,
         on_tick=bench.on_tick,
     )
     examples = bench.dataset_of(planned).counts["train"]
-    return conclude(seen, job, folder, bench.limits, examples), job
+    return conclude(seen, document, folder, bench.limits, examples), document
 
 
 def _job(bench: Bench, planned: Planned, phase: Phase, folder: Path) -> dict[str, Any]:
-    dataset = bench.dataset_of(planned)
-    inputs = prepare_inputs(bench, planned)
+    dataset, inputs = bench.dataset_of(planned), prepare_inputs(bench, planned)
     training = phase == "train"
-    return {
-        "protocol": PROTOCOL,
-        "phase": phase,
-        "engine": planned.engine,
-        "nonce": secrets.token_hex(16),
-        "seed": planned.seed,
-        "threads": bench.threads,
-        "workload": bench.workload,
-        "data": {
-            "images": str(dataset.paths[f"{phase}_images"]),
-            # the labels of the test images stay with the harness
-            "labels": str(dataset.paths["train_labels"]) if training else None,
-            "order": inputs["order"] if training else None,
-        },
-        "initial_weights": inputs["initial_weights"],
-        "weights": str(folder.parent / "train" / "weights.npz"),
-        "predictions": None if training else str(folder / "predictions.npy"),
-        "report": str(folder / "report.jsonl"),
-    }
+    return job(
+        phase,
+        planned.engine,
+        bench.workload,
+        folder,
+        images=dataset.paths[f"{phase}_images"],
+        labels=dataset.paths["train_labels"] if training else None,
+        order=inputs["order"] if training else None,
+        initial_weights=inputs["initial_weights"],
+        weights=folder.parent / "train" / "weights.npz",
+        seed=planned.seed,
+        threads=bench.threads,
+    )
 
 
 def _score(
-    bench: Bench, planned: Planned, trial: Trial, test: PhaseResult, job: dict[str, Any]
+    bench: Bench, planned: Planned, trial: Trial, test: PhaseResult, document: dict[str, Any]
 ) -> None:
     """Recompute the accuracy from the predictions; the engine's own word is never taken."""
     labels = load_array(bench.dataset_of(planned).paths["test_labels"])
     try:
-        predictions = read_predictions(job, len(labels))
+        predictions = read_predictions(document, len(labels))
     except Fault as fault:
         test.outcome, test.reason = fault.outcome, fault.reason
         return

@@ -12,10 +12,11 @@ import numpy as np
 
 from harness import weights
 from harness.check import Fault, read_predictions
-from harness.contract import EXIT_UNSUPPORTED, PROTOCOL
+from harness.contract import EXIT_UNSUPPORTED
 from harness.data.cache import DataSet, load_array
 from harness.engines import Engine
 from harness.environment import engine_environment
+from harness.job import Phase, job
 from harness.outcome import conclude
 from harness.process import Control, Limits, run_process
 from harness.verify_checks import Check
@@ -58,12 +59,13 @@ class Jobs:
         folder = self._new_folder(engine)
         workload = self._workload({}, dtype)
         images = load_array(self.dataset.paths["test_images"])[:TEST_IMAGES]
-        np.save(folder / "images.npy", images)
-        weights.save(folder / "weights.npz", {n: w.astype(dtype) for n, w in trained.items()})
-        job = self._job(engine, "test", workload, folder)
-        self._run(engine, job, folder, len(images))
+        given = {"images": folder / "images.npy", "weights": folder / "weights.npz"}
+        np.save(given["images"], images)
+        weights.save(given["weights"], {name: w.astype(dtype) for name, w in trained.items()})
+        asked = self._job("test", engine, workload, folder, **given)
+        self._run(engine, asked, folder, len(images))
         try:
-            return read_predictions(job, len(images))
+            return read_predictions(asked, len(images))
         except Fault as fault:
             raise NoResult(f"test: {fault.reason}") from fault
 
@@ -80,20 +82,22 @@ class Jobs:
         labels = load_array(self.dataset.paths["train_labels"])[chosen]
         if "keep" in changes:
             images, labels = images[changes["keep"](batch)], labels[changes["keep"](batch)]
-        np.save(folder / "images.npy", images)
-        np.save(folder / "labels.npy", labels)
+        given = {name: folder / f"{name}.npy" for name in ("images", "labels")}
+        np.save(given["images"], images)
+        np.save(given["labels"], labels)
         start = weights.initial_weights(workload["model"], self.seed, dtype)
         if "start" in changes:
             start = {name: changes["start"](values) for name, values in start.items()}
-        weights.save(folder / "initial.npz", start)
-        job = self._job(engine, "train", workload, folder)
+        given |= {"initial_weights": folder / "initial.npz", "weights": folder / "weights.npz"}
+        weights.save(given["initial_weights"], start)
         if workload["training"]["shuffle"]:
             order = weights.order(self.seed, check.epochs, len(images))
             order = changes.get("order", lambda given: given)(order)
-            np.save(folder / "order.npy", order)
-            job["data"]["order"] = str(folder / "order.npy")
-        losses = self._run(engine, job, folder, len(images))
-        end = weights.load(Path(job["weights"]), workload["model"])
+            given["order"] = folder / "order.npy"
+            np.save(given["order"], order)
+        asked = self._job("train", engine, workload, folder, **given)
+        losses = self._run(engine, asked, folder, len(images))
+        end = weights.load(given["weights"], workload["model"])
         return Result(start, end, losses)
 
     def places(self, check: Check) -> int:
@@ -121,48 +125,34 @@ class Jobs:
         return folder
 
     def _job(
-        self, engine: Engine, phase: str, workload: dict[str, Any], folder: Path
+        self, phase: Phase, engine: Engine, workload: dict[str, Any], folder: Path, **given: Path
     ) -> dict[str, Any]:
-        training = phase == "train"
-        return {
-            "protocol": PROTOCOL,
-            "phase": phase,
-            "engine": engine.name,
-            "nonce": secrets.token_hex(16),
-            "seed": self.seed,
-            "threads": self.threads,
-            "workload": workload,
-            "data": {
-                "images": str(folder / "images.npy"),
-                "labels": str(folder / "labels.npy") if training else None,
-                "order": None,
-            },
-            "initial_weights": str(folder / "initial.npz") if training else None,
-            "weights": str(folder / "weights.npz"),
-            "predictions": None if training else str(folder / "predictions.npy"),
-            "report": str(folder / "report.jsonl"),
-        }
+        return job(
+            phase, engine.name, workload, folder, seed=self.seed, threads=self.threads, **given
+        )
 
-    def _run(self, engine: Engine, job: dict[str, Any], folder: Path, examples: int) -> list[float]:
+    def _run(
+        self, engine: Engine, asked: dict[str, Any], folder: Path, examples: int
+    ) -> list[float]:
         """Run one process; returns the losses of its epochs. Raises: NoResult."""
         path = folder / "job.json"
-        path.write_text(json.dumps(job), encoding="utf-8")
+        path.write_text(json.dumps(asked), encoding="utf-8")
         cache = self.folder / "cache" / engine.name
         cache.mkdir(parents=True, exist_ok=True)
         seen = run_process(
-            [*engine.command, job["phase"], "--job", str(path)],
+            [*engine.command, asked["phase"], "--job", str(path)],
             folder,
             engine_environment(cache, threads=self.threads),
-            report=Path(job["report"]),
+            report=Path(asked["report"]),
             limits=self.limits,
             control=self.control,
         )
         if self.control.stopping:
             raise KeyboardInterrupt
-        result = conclude(seen, job, folder, self.limits, examples)
+        result = conclude(seen, asked, folder, self.limits, examples)
         if result.exit_code == EXIT_UNSUPPORTED:
             lines = result.stderr_tail.strip().splitlines()
             raise NoResult(lines[-1] if lines else "unsupported workload")
         if result.outcome != "ok":
-            raise NoResult(f"{job['phase']}: {result.outcome}: {result.reason}")
+            raise NoResult(f"{asked['phase']}: {result.outcome}: {result.reason}")
         return [float(epoch.loss or 0.0) for epoch in result.epochs]

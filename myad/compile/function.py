@@ -59,17 +59,22 @@ def jit(function: Callable[..., Any]) -> CompiledFunction:
 class CompiledPredict:
     """A model's output for every example of a data set, batch by batch in one native loop.
 
-    Args: apply: pure, `apply(parameters, images)` -> (B, …); the rest as in `CompiledTraining`.
+    Args: apply: pure, `apply(parameters, images)` -> (B, …); what it gives for an image may not
+        hang on the others in its batch: a short last one is filled up. The rest as in
+        `CompiledTraining`.
     """
 
     def __init__(
         self, apply: Callable[..., Any], parameters: Any, images: Any, *, batch_size: int
     ) -> None:
-        self._apply, self._parameters = apply, parameters
         self._example = Argument(tuple(images.shape[1:]), images.dtype, "images")
-        self.batch_size = batch_size
-        self._modules: dict[int, Module] = {}
-        self._module(min(batch_size, max(1, len(images))))
+        self.batch_size = min(batch_size, max(1, len(images)))
+        batch = Argument((self.batch_size, *self._example.shape), images.dtype, "images")
+        program, _ = trace(apply, parameters, batch, name="parameter images")
+        leaves = [np.asarray(leaf) for _, leaf in flatten(parameters)]
+        self._module = Module(build(program, host(), streams=(len(leaves),)), collect=0)
+        for buffer, leaf in zip(self._module.plan.inputs, leaves, strict=False):
+            self._module.write(buffer, leaf)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The outputs, (N, …), for images of the shape and dtype compiled for."""
@@ -79,29 +84,9 @@ class CompiledPredict:
                 f"compiled predict: images are {images.dtype}{list(images.shape[1:])} per example,"
                 f" compiled for {self._example.dtype}{list(self._example.shape)}."
             )
-        rows = np.arange(len(images), dtype=np.int32)
-        full = len(rows) // self.batch_size * self.batch_size
-        parts = [
-            self._run(images, part, size)
-            for part, size in ((rows[:full], self.batch_size), (rows[full:], len(rows) - full))
-            if len(part)
-        ]
-        return np.concatenate(parts) if len(parts) != 1 else parts[0]
-
-    def _run(self, images: np.ndarray, rows: np.ndarray, batch: int) -> np.ndarray:
-        module = self._module(batch)
-        steps = len(rows) // batch
-        out = module.collected(steps)
-        module.run([images], rows, steps, out)
-        return module.unpack(out)
-
-    def _module(self, batch: int) -> Module:
-        if batch not in self._modules:
-            images = Argument((batch, *self._example.shape), self._example.dtype, "images")
-            program, _ = trace(self._apply, self._parameters, images, name="parameter images")
-            leaves = [np.asarray(leaf) for _, leaf in flatten(self._parameters)]
-            module = Module(build(program, host(), streams=(len(leaves),)), collect=0)
-            for buffer, leaf in zip(module.plan.inputs, leaves, strict=False):
-                module.write(buffer, leaf)
-            self._modules[batch] = module
-        return self._modules[batch]
+        steps = -(-len(images) // self.batch_size)
+        out = self._module.collected(steps)
+        if steps:
+            rows = np.minimum(np.arange(steps * self.batch_size), len(images) - 1)
+            self._module.run([images], rows.astype(np.int32), steps, out)
+        return self._module.unpack(out)[: len(images)]

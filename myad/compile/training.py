@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from myad.compile.build import Plan, build
+from myad.compile.expr import Buffer
 from myad.compile.module import Module
 from myad.compile.native import host
 from myad.errors import CompileError, DataError
@@ -27,7 +28,8 @@ class CompiledTraining:
             parameters, new optimizer state), as `training_step` returns it.
         parameters, optimizer_state: starting values, nested dicts of arrays.
         images, labels: the training set, or anything with its shapes and dtypes.
-        batch_size: examples per step; a shorter last batch has code of its own.
+        batch_size: examples per step. A shorter last batch is run eagerly: once an epoch in NumPy
+            costs some thousandths of what compiling its code would.
         key: uint32 (2,), (seed, counter) for dropout; the counter grows by 1 each step.
     Raises: CompileError naming what cannot be compiled.
 
@@ -42,19 +44,17 @@ class CompiledTraining:
         if key is None:
             key = np.zeros(2, np.uint32)
         self._state = (parameters, optimizer_state, key)
-        self._values = [np.asarray(leaf) for _, leaf in flatten(self._state)]
         self._example = Argument(tuple(images.shape[1:]), images.dtype, "images")
         self._label = Argument(tuple(labels.shape[1:]), labels.dtype, "labels")
-        self.batch_size = batch_size
-        self._modules: dict[int, Module] = {}
-        self._current: Module | None = None
+        self.batch_size = min(batch_size, len(images))
         self._pace = 1.0  # steps that fit a slice, learned as it runs
-        self._enter(min(batch_size, len(images)))
+        self._module = self._compile()
+        self._write(self._state)
 
     @property
     def plan(self) -> Plan:
         """Kernels, layouts, loop code and memory of the full batch."""
-        return next(iter(self._modules.values())).plan
+        return self._module.plan
 
     @property
     def program(self) -> Any:
@@ -69,7 +69,7 @@ class CompiledTraining:
     @property
     def ir(self) -> str:
         """The LLVM IR."""
-        return next(iter(self._modules.values())).ir
+        return self._module.ir
 
     @property
     def memory(self) -> str:
@@ -104,10 +104,11 @@ class CompiledTraining:
         full = len(rows) // self.batch_size
         total = 0.0
         if full:
-            total = self._run(streams, rows[: full * self.batch_size], self.batch_size, done)
+            total = self._run(streams, rows[: full * self.batch_size], done)
         rest = rows[full * self.batch_size :]
         if len(rest):
-            total += self._run(streams, rest, len(rest), lambda _: done(len(rows)))
+            total += self._short_step(images[rest], labels[rest])
+            done(len(rows))
         return total / len(rows)
 
     def _check_streams(self, streams: Sequence[np.ndarray]) -> None:
@@ -119,41 +120,37 @@ class CompiledTraining:
                 )
 
     def _run(
-        self, streams: Sequence[np.ndarray], rows: np.ndarray, batch: int,
-        done: Callable[[int], None],
-    ) -> float:  # fmt: skip
+        self, streams: Sequence[np.ndarray], rows: np.ndarray, done: Callable[[int], None]
+    ) -> float:
         """Sum of the loss over the examples of `rows`, in slices so that Ctrl-C is heard."""
-        module = self._enter(batch)
+        batch = self.batch_size
         steps, made, total = len(rows) // batch, 0, 0.0
         while made < steps:
             count = max(1, min(steps - made, int(self._pace)))
             start = time.perf_counter()
-            total += module.run(streams, rows[made * batch :], count)
+            total += self._module.run(streams, rows[made * batch :], count)
             elapsed = max(time.perf_counter() - start, 1e-7)
             self._pace = min(4 * self._pace, count * SLICE_S / elapsed) + 1
             made += count
             done(made * batch)
         return total * batch
 
-    def _enter(self, batch: int) -> Module:
-        """The module for `batch` examples, holding the current state."""
-        if batch not in self._modules:
-            self._modules[batch] = self._compile(batch)
-        module = self._modules[batch]
-        if module is not self._current:
-            if self._current is not None:
-                self._values = self._leaves(self._current)
-            for buffer, value in zip(module.plan.inputs, self._values, strict=False):
-                module.write(buffer, value)
-            self._current = module
-        return module
+    def _short_step(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """One eager step on fewer examples; the sum of the loss over them."""
+        # a diverging loss is for the caller to see; NumPy would warn of every operation
+        with np.errstate(all="ignore"):
+            parameters, optimizer_state, key = self._read()
+            loss, *state = self._traced(parameters, optimizer_state, key, images, labels)
+        self._write(state)
+        return float(loss) * len(images)
 
-    def _compile(self, batch: int) -> Module:
+    def _compile(self) -> Module:
+        batch = self.batch_size
         images = Argument((batch, *self._example.shape), self._example.dtype, "images")
         labels = Argument((batch, *self._label.shape), self._label.dtype, "labels")
         program, _ = trace(self._traced, *self._state, images, labels,
                            name="parameter optimizer key images labels")  # fmt: skip
-        count = len(self._values)
+        count = len(flatten(self._state))
         if len(program.outputs) != count + 1:
             raise CompileError(
                 "compiled training: the step returns other parameters or another optimizer state "
@@ -167,12 +164,16 @@ class CompiledTraining:
         loss, parameters, state = self._step(parameters, state, images, labels, key)
         return loss, parameters, state, key + np.array([0, 1], np.uint32)
 
-    def _leaves(self, module: Module) -> list[np.ndarray]:
-        return [module.read(b) for b in module.plan.inputs[: len(self._values)]]
+    def _buffers(self) -> Sequence[Buffer]:
+        return self.plan.inputs[: len(flatten(self._state))]
 
     def _read(self) -> Any:
-        assert self._current is not None
-        return unflatten(self._state, self._leaves(self._current))
+        return unflatten(self._state, [self._module.read(buffer) for buffer in self._buffers()])
+
+    def _write(self, state: Any) -> None:
+        leaves = [np.asarray(leaf) for _, leaf in flatten(state)]
+        for buffer, leaf in zip(self._buffers(), leaves, strict=True):
+            self._module.write(buffer, leaf)
 
 
 def _checked_rows(order: np.ndarray | None, images: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 import myad
-from myad.compile import CompiledTraining, compile_training, native
+from myad.compile import (
+    CompiledTraining,
+    compile_predict,
+    compile_training,
+    function,
+    native,
+    training,
+)
 from myad.errors import CompileError, DataError, NotFiniteError
 
 LAST = [myad.Flatten(), myad.Dense(4, activation="softmax")]
@@ -68,6 +75,31 @@ def test_the_images_are_read_where_they_are(data):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < images.nbytes / 4  # the row numbers, 4 bytes an image, and nothing per step
+
+
+def test_a_short_last_batch_is_not_compiled(data, monkeypatch):
+    compiled = []
+    for module in (training, function):
+
+        def counted(program, *args, build=module.build, **options):
+            compiled.append(program)
+            return build(program, *args, **options)
+
+        monkeypatch.setattr(module, "build", counted)
+    images, labels = data(23)
+    model = small()
+    made = compile_training(model, "sparse_categorical_crossentropy", myad.SGD(), images, labels,
+                            batch_size=5)  # fmt: skip
+    seen = []
+    made.epoch(images, labels, done=seen.append)
+    made.epoch(images[:3], labels[:3])  # nothing but a short batch
+    assert seen[-1] == 23
+    assert len(compiled) == 1
+    predict = compile_predict(model, images, batch_size=5)
+    for count in (23, 20, 4, 1, 0):
+        expected = myad.predict(model, images[:count])
+        np.testing.assert_allclose(predict(images[:count]), expected, rtol=1e-5)
+    assert len(compiled) == 2
 
 
 def test_wrong_data_is_refused(data):

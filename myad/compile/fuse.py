@@ -91,9 +91,9 @@ def fuse(kernels: list[Kernel], kept: set[Buffer]) -> list[Kernel]:
 
 def _one_move(kernels: list[Kernel], kept: set[Buffer]) -> bool:
     for place, kernel in enumerate(kernels):
-        readers = [k for k in kernels if any(x.buffer is kernel.output for x in k.reads)]
         if kernel.output in kept:
             continue
+        readers = [k for k in kernels if any(x.buffer is kernel.output for x in k.reads)]
         if not readers:
             del kernels[place]
             return True

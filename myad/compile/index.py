@@ -46,9 +46,11 @@ class Affine:
         # An axis of size 1 is always 0: dropping it here keeps batch 1 free of dead indices.
         self.terms = {axis: c for axis, c in terms.items() if c and axis.size > 1}
         self.const = const
-        self._hash = hash((frozenset(self.terms.items()), const))
+        self._hash: int | None = None  # made when asked for: few are, and it costs the most
 
     def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash((frozenset(self.terms.items()), self.const))
         return self._hash
 
     def __eq__(self, other: object) -> bool:
@@ -77,12 +79,19 @@ class Affine:
 
     def substitute(self, mapping: Mapping[Axis, Affine]) -> Affine:
         """This index with every axis of `mapping` replaced by its affine expression."""
-        if not any(axis in mapping for axis in self.terms):
+        if mapping.keys().isdisjoint(self.terms):
             return self
-        total = Affine({}, self.const)
+        terms: dict[Axis, int] = {}
+        const = self.const
         for axis, coefficient in self.terms.items():
-            total = total + mapping.get(axis, affine(axis)) * coefficient
-        return total
+            other = mapping.get(axis)
+            if other is None:
+                terms[axis] = terms.get(axis, 0) + coefficient
+                continue
+            const += other.const * coefficient
+            for inner, factor in other.terms.items():
+                terms[inner] = terms.get(inner, 0) + factor * coefficient
+        return Affine(terms, const)
 
     def bounds(self) -> tuple[int, int]:
         """The least and the greatest value over all values of the axes."""

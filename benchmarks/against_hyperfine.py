@@ -1,11 +1,13 @@
 """The same command, measured by `bench run` and by hyperfine: do the two agree?
 
-    python benchmarks/against_hyperfine.py [--engine myad] [--preset quick] [--runs 20] [--rounds 10]
+    python benchmarks/against_hyperfine.py [--engine myad] [--preset quick]
+        [--runs 20] [--rounds 10]
 
 Measures the train process of an engine `runs` times with each, in rounds that take turns so that a
-drift of the machine meets both, and prints median wall time and mean CPU time. They agree if the
-walls differ by at most 2 % or 5 ms and the CPU times by at most 3 %. Needs hyperfine (on Debian:
-apt install hyperfine) and a quiet machine. Exit code 1 if they do not agree.
+drift of the machine meets both, and prints median wall time, mean CPU time, and the interval of the
+ratio that the rounds themselves allow. They agree if the walls differ by at most 2 % or 5 ms and
+the CPU times by at most 3 %. Needs hyperfine (on Debian: apt install hyperfine) and a quiet
+machine. Exit code 1 if they do not agree.
 """
 
 import argparse
@@ -23,8 +25,10 @@ from harness.engines import find
 from harness.environment import engine_environment
 from harness.options import RunOptions
 from harness.run import start
+from harness.stats import paired_ratio
 from harness.store import read_run
 
+Runs = list[tuple[float, float]]  # wall and CPU seconds of each
 WALL_SHARE, WALL_S, CPU_SHARE = 0.02, 0.005, 0.03
 
 
@@ -39,18 +43,28 @@ def main() -> int:
     if shutil.which("hyperfine") is None:
         print("hyperfine is not installed (on Debian: apt install hyperfine).", file=sys.stderr)
         return 2
-    ours: list[tuple[float, float]] = []
-    theirs: list[tuple[float, float]] = []
+    ours: list[Runs] = []
+    theirs: list[Runs] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for turn in range(chosen.rounds):
             runs = chosen.runs * (turn + 1) // chosen.rounds - chosen.runs * turn // chosen.rounds
-            ours += by_bench(chosen, folder, f"round{turn}", runs)
-            theirs += by_hyperfine(chosen, folder, f"round{turn}", runs)
-    return compare(ours, theirs)
+            ours.append(by_bench(chosen, folder, f"round{turn}", runs))
+            theirs.append(by_hyperfine(chosen, folder, f"round{turn}", runs))
+    rounds = paired_ratio(*([median_wall(runs) for runs in side] for side in (ours, theirs)))
+    code = compare(*([run for runs in side for run in runs] for side in (ours, theirs)))
+    if rounds.interval:
+        low, high = rounds.interval
+        print(f"ratio of walls over the rounds: {rounds.ratio:.4f} (95 % {low:.4f} to {high:.4f})")
+    return code
 
 
-def by_bench(chosen, folder: Path, name: str, runs: int) -> list[tuple[float, float]]:
+def median_wall(runs: Runs) -> float:
+    """Median wall seconds of one round."""
+    return statistics.median(wall for wall, _ in runs)
+
+
+def by_bench(chosen, folder: Path, name: str, runs: int) -> Runs:
     """(wall, CPU) seconds of each train process by `bench run`."""
     ended = start(
         RunOptions(
@@ -67,7 +81,7 @@ def by_bench(chosen, folder: Path, name: str, runs: int) -> list[tuple[float, fl
     return [(train.wall_s, train.user_s + train.system_s) for train in trials]
 
 
-def by_hyperfine(chosen, folder: Path, name: str, runs: int) -> list[tuple[float, float]]:
+def by_hyperfine(chosen, folder: Path, name: str, runs: int) -> Runs:
     """The same by hyperfine: wall of each run, mean CPU time (it keeps no single ones)."""
     job = json.loads((folder / name / "trials" / f"0-{chosen.engine}/train/job.json").read_text())
     work = folder / f"{name}-hyperfine"
@@ -96,9 +110,9 @@ def by_hyperfine(chosen, folder: Path, name: str, runs: int) -> list[tuple[float
     return [(wall, found["user"] + found["system"]) for wall in found["times"]]
 
 
-def compare(ours: list[tuple[float, float]], theirs: list[tuple[float, float]]) -> int:
+def compare(ours: Runs, theirs: Runs) -> int:
     """Print the figures; 0 if they agree."""
-    walls = [statistics.median(wall for wall, _ in runs) for runs in (ours, theirs)]
+    walls = [median_wall(runs) for runs in (ours, theirs)]
     cpus = [statistics.fmean(cpu for _, cpu in runs) for runs in (ours, theirs)]
     print(f"{'':10} {'median wall s':>14} {'user + system s':>16} {'runs':>5}")
     for name, wall, cpu, runs in zip(

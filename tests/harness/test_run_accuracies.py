@@ -1,7 +1,6 @@
 """`bench run --seeds --curves`: accuracies that are found after the last block, and recorded."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness import cli, schedule, store
+from harness import cli, schedule
 from harness import run as runner
 from harness.curves import expected_s
-from harness.record import Epoch, PhaseResult, Point, PointKey, Trial
+from harness.record import Epoch, PhaseResult, PointKey, Trial
 from harness.store import POINTS, RECORDS, read_manifest, read_run
 from harness.weights import order
 
@@ -208,26 +207,6 @@ def test_ctrl_c_in_this_part_leaves_a_valid_run(home, fakes, leftovers):
     assert leftovers() == []
     assert runner.resume(home / "results", "r").exit_code == 0
     assert len(set(keys(home / "results" / "r"))) == 7
-
-
-def test_record_cut_at_every_byte_is_healed(home, fakes, monkeypatch):
-    folder = runner.start(fakes("a=ok", repeats=1, seeds=3)).folder
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    path = folder / POINTS
-    whole = path.read_bytes()
-    last = whole[:-1].rfind(b"\n") + 1
-    final = Point.model_validate_json(whole[last:])
-    for cut in range(last, len(whole)):
-        path.write_bytes(whole[:cut])
-        complete = cut == len(whole) - 1  # only the newline is missing
-        assert read_run(folder).torn == (not complete and cut > last)
-        assert store.heal(folder) == (not complete and cut > last)
-        run = read_run(folder)
-        assert (run.problems, run.torn) == ([], False)
-        assert run.pending_points() == ([] if complete else [final.key])
-        if not complete:
-            store.append(folder, final)
-        assert path.read_bytes() == whole
 
 
 DAMAGE = {

@@ -13,7 +13,7 @@ import pytest
 
 from harness import run as runner
 from harness import store
-from harness.store import RECORDS, read_run
+from harness.store import POINTS, RECORDS, read_run
 
 BENCH = [sys.executable, "-m", "harness.cli"]
 
@@ -103,21 +103,24 @@ def records(folder):
     return [store.parse_trial(line) for line in lines]
 
 
-def test_record_cut_at_every_byte_is_healed(home, fakes, monkeypatch):
-    runner.start(fakes("a=ok", repeats=2))
+@pytest.mark.parametrize("name", [RECORDS, POINTS])
+def test_record_cut_at_every_byte_is_healed(home, fakes, monkeypatch, name):
+    folder = runner.start(fakes("a=ok", repeats=2, seeds=4)).folder
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # 10,000 of them take their time
-    folder = home / "results" / "r"
-    path = folder / RECORDS
+    path = folder / name
     whole = path.read_bytes()
     last = whole[:-1].rfind(b"\n") + 1
-    final = store.parse_trial(whole[last:])
+    run = read_run(folder)
+    final = run.trials[-1] if name == RECORDS else run.points[-1]
     for cut in range(last, len(whole)):
         path.write_bytes(whole[:cut])
         complete = cut == len(whole) - 1  # only the newline is missing
+        assert read_run(folder).torn == (not complete and cut > last)
         assert store.heal(folder) == (not complete and cut > last)
         run = read_run(folder)
         assert (run.problems, run.torn) == ([], False)
-        assert [planned.id for planned in run.pending()] == ([] if complete else [final.id])
+        left = [*(planned.id for planned in run.pending()), *run.pending_points()]
+        assert left == ([] if complete else [final.id if name == RECORDS else final.key])
         if not complete:
             store.append(folder, final)
         assert path.read_bytes() == whole

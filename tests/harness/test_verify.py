@@ -167,7 +167,8 @@ def test_steps_end_where_rounding_is_no_longer_small(dataset, tmp_path):
     verifier = Verifier(resolved(), dataset, fake("chaotic"), tmp_path, steps=12)
     assert verifier.check(fake(), "steps").ok
     (note,) = (note for note in verifier.notes if note.startswith("steps: "))
-    assert note.startswith("steps: 6 steps instead of 12: by then rounding alone moves float32 by")
+    expected = "steps: 6 steps instead of 12: over those, rounding alone moves float32 by"
+    assert note.startswith(expected)
 
 
 class Played:

@@ -181,7 +181,8 @@ def _find_accuracies(
 ) -> str:
     """What the manifest asks for beyond the blocks; returns why it ended early, or ""."""
     keys = run.pending_points()
-    display.accuracies_begin(len(keys))
+    if keys:
+        display.accuracies_begin(len(keys))
     for place, key in enumerate(keys):
         if bench.control.stopping:
             break

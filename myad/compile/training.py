@@ -140,7 +140,7 @@ class CompiledTraining:
         # a diverging loss is for the caller to see; NumPy would warn of every operation
         with np.errstate(all="ignore"):
             parameters, optimizer_state, key = self._read()
-            loss, *state = self._traced(parameters, optimizer_state, key, images, labels)
+            loss, *state = self._advance(parameters, optimizer_state, key, images, labels)
         self._write(state)
         return float(loss) * len(images)
 
@@ -148,7 +148,7 @@ class CompiledTraining:
         batch = self.batch_size
         images = Argument((batch, *self._example.shape), self._example.dtype, "images")
         labels = Argument((batch, *self._label.shape), self._label.dtype, "labels")
-        program, _ = trace(self._traced, *self._state, images, labels,
+        program, _ = trace(self._advance, *self._state, images, labels,
                            name="parameter optimizer key images labels")  # fmt: skip
         count = len(flatten(self._state))
         if len(program.outputs) != count + 1:
@@ -160,7 +160,7 @@ class CompiledTraining:
         plan = build(program, host(), state=state, streams=(count, count + 1))
         return Module(plan, loss=0)
 
-    def _traced(self, parameters: Any, state: Any, key: Any, images: Any, labels: Any) -> Any:
+    def _advance(self, parameters: Any, state: Any, key: Any, images: Any, labels: Any) -> Any:
         loss, parameters, state = self._step(parameters, state, images, labels, key)
         return loss, parameters, state, key + np.array([0, 1], np.uint32)
 

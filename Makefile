@@ -14,10 +14,11 @@ STAMP := $(VENV)/installed
 PEERS := $(VENV)/installed-peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# Run, then report also where some trials failed (exit code 1); the run's code is what counts.
+# Run, then write the report also where some trials failed (exit code 1); the run has printed its
+# tables already, and its code is what counts.
 define measured
 	@code=0; echo "bench run $(1)"; $(BIN)/bench run $(1) || code=$$?; \
-	  if [ $$code -le 1 ]; then $(BIN)/bench report || code=$$?; fi; exit $$code
+	  if [ $$code -le 1 ]; then $(BIN)/bench report > /dev/null || code=$$?; fi; exit $$code
 endef
 
 .PHONY: install peers bench paper smoke test check clean

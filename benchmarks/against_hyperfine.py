@@ -20,13 +20,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import weights
-from harness.engines import find
-from harness.environment import engine_environment
-from harness.options import RunOptions
-from harness.run import start
+from harness.machine.environment import engine_environment
+from harness.records.store import read_run
+from harness.run.loop import start
+from harness.run.options import RunOptions
 from harness.stats import paired_ratio
-from harness.store import read_run
+from harness.trial.engines import find
+from harness.workload import start as weights
 
 Runs = list[tuple[float, float]]  # wall and CPU seconds of each
 WALL_SHARE, WALL_S, CPU_SHARE = 0.02, 0.005, 0.03

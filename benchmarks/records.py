@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import store
-from harness.options import RunOptions
-from harness.record import Planned
-from harness.run import start
-from harness.store import read_run
+from harness.records import store
+from harness.records.models import Planned
+from harness.records.store import read_run
+from harness.run.loop import start
+from harness.run.options import RunOptions
 
 BENCH = [sys.executable, "-m", "harness.cli"]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from scipy import stats
 
-from harness.environment import engine_environment
-from harness.process import POLL_S, Control, Limits, run_process
+from harness.machine.environment import engine_environment
+from harness.process.supervise import POLL_S, Control, Limits, run_process
 
 
 def main() -> int:

@@ -29,8 +29,8 @@ FORBIDDEN = {
 # module: what it may import besides itself and the standard library; None stands for anything
 STANDARD_LIBRARY_ONLY = (
     "harness/contract.py",
-    "harness/launcher.py",
-    "harness/launcher_windows.py",
+    "harness/process/launcher.py",
+    "harness/process/launcher_windows.py",
     "harness/errors.py",
 )
 # numbers of a layer: a module of myad imports from its own layer or from lower ones

@@ -10,13 +10,14 @@ import subprocess
 import numpy as np
 import pytest
 
-from harness import shapes, weights
 from harness.data.cache import DataSet
-from harness.engines import Engine, find
-from harness.process import Limits
-from harness.record import Planned
-from harness.trial import Bench, prepare_inputs, run_trial
-from harness.workload import parse
+from harness.process.supervise import Limits
+from harness.records.models import Planned
+from harness.trial.engines import Engine, find
+from harness.trial.trial import Bench, prepare_inputs, run_trial
+from harness.workload import shapes
+from harness.workload import start as weights
+from harness.workload.format import parse
 
 LAYERS = [
     {"type": "conv2d", "filters": 4, "kernel_size": [3, 2], "padding": "same", "strides": [2, 1]},

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import shapes
 from harness.data.cache import DataSet
-from harness.engines import Engine, find
-from harness.verify import Verifier
-from harness.workload import parse
+from harness.trial.engines import Engine, find
+from harness.verify.verifier import Verifier
+from harness.workload import shapes
+from harness.workload.format import parse
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "engines.md"
 WORKLOAD = {

@@ -9,12 +9,12 @@ import pytest
 
 from harness.data.cache import CACHE_VARIABLE
 from harness.errors import UsageError
-from harness.lock import LOCK_VARIABLE
-from harness.options import RunOptions
-from harness.run import start
-from harness.shapes import resolve
-from harness.store import read_run
-from harness.workload import load
+from harness.machine.lock import LOCK_VARIABLE
+from harness.records.store import read_run
+from harness.run.loop import start
+from harness.run.options import RunOptions
+from harness.workload.format import load
+from harness.workload.shapes import resolve
 
 SOURCE = Path(__file__).parent.parent / "examples" / "engine.c"
 LINES = 200  # what somebody reads before they write an engine of their own

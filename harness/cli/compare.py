@@ -30,7 +30,7 @@ def compare(
     format: Output = Format.table,
 ) -> None:
     """Compare two runs of the same work on the same machine: what got faster, what slower."""
-    from harness.comparison import comparison_document, load_comparison, print_comparison
+    from harness.report.two_runs import comparison_document, load_comparison, print_comparison
 
     found = load_comparison(base, new, results, allow=allow or [], margin=margin)
     if format is Format.json:

@@ -34,11 +34,11 @@ def curves(
     """Learning curves; nothing is timed, so that they cost a measurement nothing."""
     from rich.console import Console
 
-    from harness import curves as drawing
-    from harness.options import RunOptions
-    from harness.plan import new_plan
-    from harness.process import Control
-    from harness.run import stop_signals
+    from harness.process.supervise import Control
+    from harness.run import accuracies as drawing
+    from harness.run.loop import stop_signals
+    from harness.run.options import RunOptions
+    from harness.run.plan import new_plan
 
     plan = new_plan(
         RunOptions(

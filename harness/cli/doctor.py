@@ -25,9 +25,9 @@ def doctor(
     format: Output = Format.table,
 ) -> int:
     """Examine clock, lock, groups, governor, memory and disk; compare a program with itself."""
-    from harness.aa import compare_with_itself
-    from harness.doctor import examine
-    from harness.lock import is_held, measuring
+    from harness.machine.lock import is_held, measuring
+    from harness.run.aa import compare_with_itself
+    from harness.run.doctor import examine
 
     findings = examine(results)
     compared = None

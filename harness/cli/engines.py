@@ -16,7 +16,7 @@ def engines(
     format: Output = Format.table,
 ) -> None:
     """List the engines that were found and whether they can run."""
-    from harness.engines import find
+    from harness.trial.engines import find
 
     found = find()
     if format is Format.json:

@@ -31,9 +31,9 @@ def export(
     results: Results = Path("results"),
 ) -> None:
     """Print a run's valid trials as JSON that another tool reads."""
-    from harness.analysis import analyze
-    from harness.export import export as exported
-    from harness.runs import find_run
+    from harness.analysis.analysis import analyze
+    from harness.records.find import find_run
+    from harness.report.export import export as exported
 
     document = exported(analyze(find_run(run, results)), format.value)
     print(json.dumps(document, indent=1, allow_nan=False))

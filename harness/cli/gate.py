@@ -39,8 +39,8 @@ def gate(
     format: Output = Format.table,
 ) -> int:
     """Exit code 0: within the margin, 1: a regression, 3: nothing measured, 4: inconclusive."""
-    from harness.comparison import load_comparison
-    from harness.gate import select, verdict
+    from harness.analysis.gate import select, verdict
+    from harness.report.two_runs import load_comparison
 
     if ratio and engine:
         raise UsageError("--ratio judges a pair of engines; leave --engine out.")

@@ -45,16 +45,16 @@ def report(
 
 
 def _report_run(name: str | None, results: Path, form: Format, show: bool) -> None:
-    from harness.analysis import analyze
-    from harness.page import write_report
-    from harness.runs import find_run
-    from harness.summary import print_summary
+    from harness.analysis.analysis import analyze
+    from harness.records.find import find_run
+    from harness.report.page import write_report
+    from harness.report.terminal import print_summary
 
     folder = find_run(name, results)
     analysis = print_summary(folder) if form is Format.table else analyze(folder)
     written = write_report(analysis)
     if form is Format.json:
-        from harness.document import report_document
+        from harness.report.as_json import report_document
 
         print(json.dumps(report_document(analysis), indent=2, allow_nan=False))
     elif form is not Format.table:
@@ -68,7 +68,7 @@ def _report_run(name: str | None, results: Path, form: Format, show: bool) -> No
 
 
 def _report_sweep(folder: Path) -> None:
-    from harness.sweep_page import read_sweep, write_sweep_report
+    from harness.report.sweep import read_sweep, write_sweep_report
 
     written = write_sweep_report(read_sweep(folder))
     print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)

@@ -112,8 +112,8 @@ def run(
 
 def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, resume: bool):
     """Begin a run or go on with one. given: what its manifest fixes; free: what it does not."""
-    from harness import options as parsing
-    from harness import run as runner
+    from harness.run import loop as runner
+    from harness.run import options as parsing
 
     if given.get("cpus"):
         given["cpus"] = parsing.parse_cpus(given["cpus"])
@@ -131,7 +131,7 @@ def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, re
 def _finish(ended) -> int:
     from rich.console import Console
 
-    from harness.summary import print_summary
+    from harness.report.terminal import print_summary
 
     console = Console(stderr=True, highlight=False)
     print_summary(ended.folder, console)

@@ -35,8 +35,8 @@ def sweep(
     ] = False,
 ) -> int:
     """Measure one run per value, or per combination of values, and draw the curves."""
-    from harness.options import RunOptions
-    from harness.sweep import carry_out, parse_axes
+    from harness.run.options import RunOptions
+    from harness.run.sweep import carry_out, parse_axes
 
     options = RunOptions(
         preset=preset,
@@ -57,7 +57,7 @@ def sweep(
         resume=resume,
         announce=lambda text: print(f"bench: {text}", file=sys.stderr),
     )
-    from harness.sweep_page import read_sweep, write_sweep_report
+    from harness.report.sweep import read_sweep, write_sweep_report
 
     written = write_sweep_report(read_sweep(folder))
     print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)

@@ -35,7 +35,7 @@ def verify(
     """Hold engines against a float64 reference: gradients, batches, order, weights, classes."""
     from rich.console import Console
 
-    from harness import verification
+    from harness.verify import request as verification
 
     console = Console(stderr=True, highlight=False)
     documents = []

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.cgroup import fresh_group
 from harness.data.cache import CACHE_VARIABLE, store
-from harness.lock import LOCK_VARIABLE
-from harness.options import RunOptions
+from harness.machine.cgroup import fresh_group
+from harness.machine.lock import LOCK_VARIABLE
+from harness.run.options import RunOptions
 
 FAKE = Path(__file__).parent.parent / "fakes" / "engine.py"
 MARK = "MYAD_TEST_MARK"

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness import process
-from harness.cgroup import V2
-from harness.plan import new_plan
-from harness.process import Limits
-from harness.trial import run_trial
+from harness.machine.cgroup import V2
+from harness.process import supervise
+from harness.process.supervise import Limits
+from harness.run.plan import new_plan
+from harness.trial.trial import run_trial
 
 QUICK = Limits(timeout_s=20.0, grace_s=0.2, exit_grace_s=0.4)
 
@@ -35,7 +35,7 @@ def trial(home, fakes, leftovers):
 @pytest.fixture
 def no_memory_group(monkeypatch):
     """As on a system where none can be made."""
-    monkeypatch.setattr(process, "fresh_group", contextlib.nullcontext)
+    monkeypatch.setattr(supervise, "fresh_group", contextlib.nullcontext)
 
 
 @pytest.fixture

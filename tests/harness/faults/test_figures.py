@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.memory import COLUMNS, MAX_ROWS, Timeline, peaks
-from harness.record import Memory
+from harness.process.timeline import COLUMNS, MAX_ROWS, Timeline, peaks
+from harness.records.models import Memory
 
 MEGABYTE = 1 << 20
 
@@ -118,8 +118,8 @@ def test_lost_cpu_time_makes_the_figure_a_lower_bound(trial):
 def test_too_many_busy_processors_break_the_contract(trial):
     # three processes want CPU time where one thread is allowed; how much they get depends on the
     # machine, so the figures of a real process are scaled
-    from harness.check import Fault
-    from harness.outcome import _check_threads
+    from harness.trial.answer import Fault
+    from harness.trial.outcome import _check_threads
 
     train = trial("burn:0.1").train
     busy = train.model_copy(update={"user_s": 3.0, "system_s": 0.0, "cpu_ratio": 1.9})

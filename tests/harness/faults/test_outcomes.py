@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.outcome import _exit_fault
-from harness.record import PhaseResult
-from harness.store import read_run
+from harness.records.models import PhaseResult
+from harness.records.store import read_run
+from harness.trial.outcome import _exit_fault
 
 # behaviour, outcome of the train process, what its reason says
 ENDS = {
@@ -177,12 +177,14 @@ def test_kill_for_want_of_memory_is_told_from_other_kills(before, after, group, 
 # the whole harness in the limited group; only one of the two counters can tell
 IN_A_LIMITED_GROUP = """
 import contextlib, pathlib, sys
-from harness import cli, noise, process
+from harness import cli
+from harness.machine import noise
+from harness.process import supervise
 pathlib.Path(sys.argv[1], "cgroup.procs").write_text("0")
 if sys.argv[2] == "counter-of-the-group":
     noise._vmstat = dict
 else:
-    process.fresh_group = contextlib.nullcontext
+    supervise.fresh_group = contextlib.nullcontext
 sys.exit(cli.main(sys.argv[3:]))
 """
 
@@ -224,20 +226,20 @@ def test_kernel_kills_a_child_of_the_engine_for_want_of_memory(starved):
 
 
 def test_killed_launcher_takes_the_engine_along(trial, home, monkeypatch):
-    from harness import process
+    from harness.process import supervise
 
     def kill_launcher(self, *arguments):
         if self.started:
             os.kill(self.pid, signal.SIGKILL)
         return ""
 
-    following = process._follow
+    following = supervise._follow
 
     def follow(launched, seen, watch, limits, on_tick):
         monkeypatch.setattr(watch, "look", lambda: kill_launcher(launched))
         following(launched, seen, watch, limits, on_tick)
 
-    monkeypatch.setattr(process, "_follow", follow)
+    monkeypatch.setattr(supervise, "_follow", follow)
     record = trial("hang")
     assert record.train.outcome == "interrupted"
     assert "the launcher ended early" in record.train.reason
@@ -246,7 +248,7 @@ def test_killed_launcher_takes_the_engine_along(trial, home, monkeypatch):
 def test_every_outcome_has_a_case():
     from typing import get_args
 
-    from harness.record import Outcome
+    from harness.records.models import Outcome
 
     shown = {case[1] for case in [*ENDS.values(), *STOPPED.values(), *TESTS.values()]}
     shown |= {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import run as runner
-from harness import store
 from harness.errors import RecordError
-from harness.record import Planned
-from harness.store import MANIFEST, RECORDS, read_run
+from harness.records import store
+from harness.records.models import Planned
+from harness.records.store import MANIFEST, RECORDS, read_run
+from harness.run import loop as runner
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from harness.analysis import analyze
+from harness.analysis.analysis import analyze
 
 BASELINE = Path(__file__).parents[3] / ".ci" / "baseline"
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.analysis import analyze
+from harness.analysis.analysis import analyze
+from harness.analysis.gate import Answer, check
+from harness.analysis.metrics import BY_KEY
+from harness.analysis.two_runs import Change, differences
 from harness.cli import main
-from harness.compare import Change, differences
-from harness.gate import Answer, check
-from harness.metrics import BY_KEY
+from harness.records.store import read_run
 from harness.stats import decide, ratio_of_samples
-from harness.store import read_run
 
 PAIR = {"myad": 0.4, "tensorflow": 160.0}
 

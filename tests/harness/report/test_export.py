@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from harness.analysis import analyze
+from harness.analysis.analysis import analyze
 from harness.cli import main
-from harness.export import FORMATS, export
+from harness.report.export import FORMATS, export
 
 METRIC_KEY = re.compile(r"[\w./ :-]{1,250}")  # what MLflow allows in a metric's name
 

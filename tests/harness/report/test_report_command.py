@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.analysis import analyze
+from harness.analysis.analysis import analyze
 from harness.cli import main
-from harness.document import report_document
-from harness.summary import print_summary
+from harness.report.as_json import report_document
+from harness.report.terminal import print_summary
 
 METRIC_KEYS = {
     "train_wall_s",

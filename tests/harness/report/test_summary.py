@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from harness.store import read_run
-from harness.summary import live_tables, print_summary
+from harness.records.store import read_run
+from harness.report.terminal import live_tables, print_summary
 
 
 def printed(render, width=100, **options):

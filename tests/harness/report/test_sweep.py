@@ -8,9 +8,9 @@ import pytest
 
 from harness.cli import main
 from harness.errors import UsageError
-from harness.store import read_run
-from harness.sweep import parse_axes, points
-from harness.workload import load
+from harness.records.store import read_run
+from harness.run.sweep import parse_axes, points
+from harness.workload.format import load
 
 
 @pytest.fixture

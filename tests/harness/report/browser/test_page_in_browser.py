@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness.analysis import analyze
-from harness.page import write_report
-from harness.record import Point
-from harness.schedule import points
-from harness.store import append, read_manifest
+from harness.analysis.analysis import analyze
+from harness.records.models import Point
+from harness.records.store import append, read_manifest
+from harness.report.page import write_report
+from harness.run.schedule import points
 
 FIGURES = ["train", "test", "total", "accuracy", "ratios", "phases", "memory", "loss", "drift"]
 FIVE = ["myad", "myad-eager", "tensorflow", "pytorch", "an-engine-with-quite-a-long-name"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness.sweep_page import read_sweep, write_sweep_report
+from harness.report.sweep import read_sweep, write_sweep_report
 
 WIDEST = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
 

@@ -1,0 +1,252 @@
+"""From the records of a run to its figures: summaries, comparisons, corrected for their number."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+
+from harness.analysis.agreement import Agreement, agreements
+from harness.analysis.metrics import METRICS, RATIO_METRICS, Metric
+from harness.analysis.seeds import Accuracy, Spread, accuracies, by_epoch, is_asked, last_epoch
+from harness.records.models import Margins, Trial
+from harness.records.store import Run, read_run
+from harness.stats import (
+    AccuracyDifference,
+    Ratio,
+    Summary,
+    accuracy_difference,
+    decide,
+    holm,
+    paired_ratio,
+    summarize,
+)
+
+MOST_FAILURES = 0.1  # with a larger share of failed trials a ratio is no result
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Engine `a` against engine `b` on one metric of time or memory, over their common blocks.
+
+    verdict: one of the four words for times; for memory only "equivalent", "inconclusive" or None
+    (a clear difference that is no matter of speed). withheld: why the ratio is no result, or "".
+    p_holm: p corrected for all comparisons of the report. undisturbed: the same ratio over the
+    blocks without a disturbed trial, None when none was disturbed.
+    """
+
+    a: str
+    b: str
+    metric: Metric
+    ratio: Ratio
+    verdict: str | None
+    withheld: str = ""
+    p_holm: float | None = None
+    undisturbed: Ratio | None = None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything that the report says, as data.
+
+    summaries: engine -> metric key -> figures of its valid trials, in the order of the blocks.
+    comparisons: (a, b) -> metric key -> comparison, for every ordered pair; (b, a) is the
+    inverse of (a, b). accuracies: the same for accuracy, paired over all seeds that both engines
+    have, timed or not; agreements: for the predictions of each block. made: how many comparisons
+    the correction counts (each unordered pair and metric once). found: every accuracy of the run.
+    """
+
+    run: Run
+    engines: list[str]
+    summaries: dict[str, dict[str, Summary]]
+    failures: dict[str, list[Trial]]
+    comparisons: dict[tuple[str, str], dict[str, Comparison]]
+    accuracies: dict[tuple[str, str], AccuracyDifference]
+    agreements: dict[tuple[str, str], list[Agreement]]
+    made: int
+    found: list[Accuracy]
+
+    @property
+    def margins(self) -> Margins:
+        """The margins fixed in the manifest."""
+        return self.run.manifest.margins
+
+    @cached_property
+    def valid_blocks(self) -> int:
+        """Blocks in which every engine's trial is valid."""
+        valid = {(t.block, t.engine) for t in self.run.valid()}
+        blocks = range(self.run.manifest.repeats)
+        return sum(all((block, name) in valid for name in self.engines) for block in blocks)
+
+    @property
+    def baseline(self) -> str:
+        """What the others are compared with in sentences: tensorflow, else the last engine."""
+        return "tensorflow" if "tensorflow" in self.engines else self.engines[-1]
+
+    @property
+    def rivals(self) -> list[str]:
+        """The engines other than the baseline, in the run's order."""
+        return [name for name in self.engines if name != self.baseline]
+
+    @cached_property
+    def spreads(self) -> list[Spread]:
+        """Accuracy over the seeds by engine and epoch; empty where the run was not asked for it."""
+        return by_epoch(self.found) if is_asked(self.run) else []
+
+    @property
+    def last_spreads(self) -> list[Spread]:
+        """The same after the last epoch alone, a row per engine."""
+        return [row for row in self.spreads if row.epoch == self.run.manifest.epochs]
+
+    def figures(self, engine: str, key: str) -> Summary:
+        """Figures of one engine on one metric."""
+        return self.summaries[engine][key]
+
+
+def analyze(folder: Path) -> Analysis:
+    """Read the run in `folder` and work out its figures. Raises: RecordError."""
+    return analyze_run(read_run(folder))
+
+
+def analyze_run(run: Run) -> Analysis:
+    """The figures of a run that has been read."""
+    engines = [entry.name for entry in run.manifest.engines]
+    valid = run.valid()
+    of_engine = {name: [t for t in valid if t.engine == name] for name in engines}
+    failures = {
+        name: [t for t in run.finished() if t.engine == name and not t.valid] for name in engines
+    }
+    found = accuracies(run)
+    trained = last_epoch(run, found)
+    comparisons, made = _corrected(_compare_all(run, engines, of_engine, failures))
+    return Analysis(
+        run=run,
+        engines=engines,
+        summaries={name: _summaries(trials) for name, trials in of_engine.items()},
+        failures=failures,
+        comparisons=comparisons,
+        accuracies={
+            (a, b): _accuracy(trained, a, b, run.manifest.margins)
+            for a, b in permutations(engines, 2)
+        },
+        agreements={
+            (a, b): agreements(run, paired(of_engine[a], of_engine[b]))
+            for a, b in permutations(engines, 2)
+        },
+        made=made,
+        found=found,
+    )
+
+
+def _summaries(trials: list[Trial]) -> dict[str, Summary]:
+    ordered = sorted(trials, key=lambda t: t.block)
+    return {m.key: summarize(_values(ordered, m)) for m in METRICS}
+
+
+def _values(trials: list[Trial], metric: Metric) -> list[float]:
+    return [value for value in map(metric.read, trials) if value is not None]
+
+
+def paired(a: list[Trial], b: list[Trial]) -> list[tuple[Trial, Trial]]:
+    """The trials of two engines that share a block, in the order of the blocks."""
+    of_b = {t.block: t for t in b}
+    return sorted(
+        ((t, of_b[t.block]) for t in a if t.block in of_b), key=lambda pair: pair[0].block
+    )
+
+
+def _ratio(pairs: list[tuple[Trial, Trial]], metric: Metric) -> Ratio:
+    both = [(metric.read(x), metric.read(y)) for x, y in pairs]
+    known = [(x, y) for x, y in both if x and y]  # neither absent nor zero: a ratio exists
+    return paired_ratio([x for x, _ in known], [y for _, y in known])
+
+
+def _compare_all(
+    run: Run, engines: list[str], of_engine: dict[str, list[Trial]], failures: dict
+) -> dict[tuple[str, str], dict[str, Comparison]]:
+    """Every ordered pair; the second of a pair is worked out from swapped values."""
+    margin = run.manifest.margins.time_share
+    table = {}
+    for a, b in permutations(engines, 2):
+        pairs = paired(of_engine[a], of_engine[b])
+        withheld = " ".join(filter(None, (_too_many_failures(run, n, failures) for n in (a, b))))
+        table[a, b] = {
+            m.key: _compare(a, b, m, pairs, margin=margin, withheld=withheld) for m in RATIO_METRICS
+        }
+    return table
+
+
+def _too_many_failures(run: Run, engine: str, failures: dict[str, list[Trial]]) -> str:
+    finished = sum(t.engine == engine for t in run.finished())
+    failed = len(failures[engine])
+    if failed <= MOST_FAILURES * finished:
+        return ""
+    return f"{failed} of {finished} trials of {engine} failed, more than 1 in 10."
+
+
+def _compare(
+    a: str,
+    b: str,
+    metric: Metric,
+    pairs: list[tuple[Trial, Trial]],
+    *,
+    margin: float,
+    withheld: str,
+) -> Comparison:
+    calm = [(x, y) for x, y in pairs if not (x.disturbed or y.disturbed)]
+    ratio = _ratio(pairs, metric)
+    verdict: str | None = "inconclusive" if withheld else decide(ratio.interval, margin)
+    if metric.kind == "memory" and verdict in ("faster", "slower"):
+        verdict = None  # less memory is not speed
+    undisturbed = _ratio(calm, metric) if len(calm) < len(pairs) else None
+    return Comparison(a, b, metric, ratio, verdict, withheld, undisturbed=undisturbed)
+
+
+def _corrected(
+    table: dict[tuple[str, str], dict[str, Comparison]],
+) -> tuple[dict[tuple[str, str], dict[str, Comparison]], int]:
+    """Holm's correction over every unordered pair and metric; both orders get the same p."""
+    keys = [(a, b, key) for (a, b), row in table.items() for key in row if a < b]
+    tested = [table[a, b][key].ratio.p for a, b, key in keys]
+    adjusted = dict(zip(keys, holm(tested), strict=True))
+    corrected = {
+        (a, b): {
+            key: replace(cell, p_holm=adjusted[min(a, b), max(a, b), key])
+            for key, cell in row.items()
+        }
+        for (a, b), row in table.items()
+    }
+    return corrected, sum(p is not None for p in tested)
+
+
+def _accuracy(trained: list[Accuracy], a: str, b: str, margins: Margins) -> AccuracyDifference:
+    """Paired over the seeds: whether a seed's training was timed changes nothing of its weights."""
+    of_a, of_b = ({x.seed: x for x in trained if x.engine == name} for name in (a, b))
+    both = [(of_a[seed], of_b[seed]) for seed in of_a if seed in of_b]
+    known = [
+        (x.value, y.value, min(x.images, y.images))
+        for x, y in both
+        if x.value is not None and y.value is not None
+    ]
+    return accuracy_difference(
+        [x for x, _, _ in known],
+        [y for _, y, _ in known],
+        images=min((count for _, _, count in known), default=0),
+        margin_points=margins.accuracy_points,
+    )
+
+
+def phase_means(analysis: Analysis, engine: str, process: str) -> dict[str, float]:
+    """Mean seconds of each phase of an engine's `train` or `test` process, in order of time.
+
+    The last, "start-up and exit", is what the process took beyond the phases it reported.
+    """
+    results = [getattr(t, process) for t in analysis.run.valid() if t.engine == engine]
+    results = [r for r in results if r is not None]
+    names = list(dict.fromkeys(name for r in results for name in r.phases))
+    means = {name: float(np.mean([r.phases.get(name, 0.0) for r in results])) for name in names}
+    rest = [r.start_up_and_exit_s for r in results if r.start_up_and_exit_s is not None]
+    if rest:
+        means["start-up and exit"] = float(np.mean(rest))
+    return means

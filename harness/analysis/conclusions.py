@@ -1,0 +1,110 @@
+"""The run's conclusions as sentences, one per metric and engine, with interval and verdict."""
+
+from harness import units
+from harness.analysis.analysis import Analysis, Comparison
+from harness.analysis.metrics import HEADLINES
+from harness.stats import accuracy_word
+
+TWOFOLD = 1.5  # below this a difference reads better as per cent than as "1.07 times"
+
+
+def conclusions(analysis: Analysis) -> list[str]:
+    """One sentence per metric for every engine against the baseline, in the order of tables.
+
+    With more than two engines only the headline metrics are told: a page of sentences is read by
+    nobody.
+    """
+    if not analysis.run.valid():
+        return ["No trial is valid, so nothing was measured."]
+    if not analysis.rivals:
+        return [alone(analysis, analysis.baseline)]
+    texts = []
+    for name in analysis.rivals:
+        cells = analysis.comparisons[name, analysis.baseline]
+        few = len(analysis.rivals) == 1
+        texts += [sentence(cell) for key, cell in cells.items() if few or key in HEADLINES]
+        texts.append(accuracy_sentence(name, analysis.baseline, analysis))
+    return texts
+
+
+def alone(analysis: Analysis, engine: str) -> str:
+    """The sentence of a run with one engine, where there is nothing to compare."""
+    parts = []
+    for key, words in (("train_wall_s", "training"), ("test_wall_s", "testing")):
+        figures = analysis.figures(engine, key)
+        parts.append(f"{words} took {units.seconds(figures.mean)}")
+    accuracy = units.percent(analysis.figures(engine, "accuracy").mean)
+    blocks = units.counted(analysis.figures(engine, "train_wall_s").n, "block")
+    return f"{engine}, means of {blocks}: {parts[0]}, {parts[1]}, accuracy {accuracy}."
+
+
+def sentence(cell: Comparison) -> str:
+    """A comparison in words: "myad trains 412 times faster than tensorflow (95 % interval ...)"."""
+    subject = f"{cell.a} against {cell.b}, {cell.metric.title.lower()}"
+    if cell.withheld:
+        return f"{subject}: no ratio, {cell.withheld}"
+    ratio = cell.ratio.ratio
+    if ratio is None:
+        return f"{subject}: no block in which both were measured."
+    evidence = _evidence(cell)
+    if cell.verdict == "inconclusive":
+        return f"{subject}: inconclusive, ratio {units.ratio(ratio)} ({evidence})."
+    if cell.verdict == "equivalent":
+        return f"{subject}: equivalent, ratio {units.ratio(ratio)} ({evidence})."
+    if cell.metric.kind == "memory":
+        return f"{cell.a} needs {_amount(ratio)} memory {_than(ratio)} {cell.b} ({evidence})."
+    return f"{cell.a} {cell.metric.verb} {_speed(ratio)} than {cell.b} ({evidence})."
+
+
+def _evidence(cell: Comparison) -> str:
+    """Interval and number of blocks; for large speed ratios the interval of the speed-up."""
+    interval, ratio = cell.ratio.interval, cell.ratio.ratio
+    blocks = units.counted(cell.ratio.n, "block")
+    if interval is None or ratio is None:
+        return f"no interval, {blocks}"
+    low, high = interval
+    if cell.verdict in ("inconclusive", "equivalent"):
+        text = units.span(interval)
+    elif max(ratio, 1 / ratio) >= TWOFOLD:
+        text = units.span((low, high) if ratio > 1 else (1 / high, 1 / low))
+    else:
+        ends = sorted(abs(end - 1) * 100 for end in interval)
+        text = f"{units.span((ends[0], ends[1]))} %"
+    return f"95 % interval {text}, {blocks}"
+
+
+def _speed(ratio: float) -> str:
+    word = "slower" if ratio > 1 else "faster"
+    factor = max(ratio, 1 / ratio)
+    if factor >= TWOFOLD:
+        return f"{units.significant(factor)} times {word}"
+    change = units.significant(abs(ratio - 1) * 100)
+    return f"in {change} % {'more' if ratio > 1 else 'less'} time"
+
+
+def _amount(ratio: float) -> str:
+    factor = max(ratio, 1 / ratio)
+    if factor >= TWOFOLD:
+        return f"{units.significant(factor)} times {'the' if ratio > 1 else 'less'}"
+    return f"{units.significant(abs(ratio - 1) * 100)} % {'more' if ratio > 1 else 'less'}"
+
+
+def _than(ratio: float) -> str:
+    return "of" if ratio >= TWOFOLD else "than"
+
+
+def accuracy_sentence(a: str, b: str, analysis: Analysis) -> str:
+    """The difference in accuracy in words, with the verdict on equivalence."""
+    difference = analysis.accuracies[a, b]
+    if difference.difference_points is None:
+        return f"{a} against {b}, accuracy: no block in which both were measured."
+    pairs = units.counted(difference.n, "seed" if analysis.spreads else "block")
+    span = "no interval"
+    if difference.interval is not None:
+        low, high = difference.interval
+        span = f"95 % interval {units.signed(low)} to {units.signed(high)}"
+    return (
+        f"{a} against {b}, accuracy: {accuracy_word(difference)}, difference "
+        f"{units.points(difference.difference_points)} ({span}, {pairs}, "
+        f"margin {difference.margin_points:.2f} points)."
+    )

@@ -1,0 +1,261 @@
+"""Two runs side by side: are they alike, and what changed from the first to the second."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from harness.analysis.analysis import MOST_FAILURES, Analysis, paired
+from harness.analysis.metrics import RATIO_METRICS, Metric
+from harness.errors import NothingMeasuredError, UsageError
+from harness.records.models import Manifest, Trial
+from harness.stats import (
+    AccuracyDifference,
+    Ratio,
+    accuracy_change,
+    decide,
+    holm,
+    ratio_of_samples,
+)
+from harness.stats.unpaired import welch
+
+# Fields of the manifest that decide how fast a machine is; its name and kernel release do not,
+# and are shown as notes.
+MACHINE = (
+    "system",
+    "architecture",
+    "cpu",
+    "physical_cores",
+    "logical_cores",
+    "usable_cores",
+    "max_frequency_mhz",
+    "governor",
+    "turbo",
+    "memory_bytes",
+    "virtual",
+)
+SETTINGS = ("threads", "cpus", "cold")
+MEMORY_SLACK = 0.02  # a kernel keeps a little more or less for itself at every start
+MOST_NOTES = 12
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of one engine (or of a pair "a/b": their ratio), from BASE to NEW.
+
+    ratio: NEW/BASE. base, new: geometric means in the metric's unit (for a pair: ratios), None
+    without a value. verdict: on NEW, one of the four words; for memory None where it changed.
+    base_failed, new_failed: where more than one trial in ten failed, in words; else "".
+    """
+
+    subject: str
+    metric: Metric
+    is_pair: bool
+    base: float | None
+    new: float | None
+    base_n: int
+    new_n: int
+    ratio: Ratio
+    verdict: str | None
+    base_failed: str = ""
+    new_failed: str = ""
+    p_holm: float | None = None
+
+    @property
+    def withheld(self) -> str:
+        """Why the change is no result; "" if it is one."""
+        return " ".join(filter(None, (self.base_failed, self.new_failed)))
+
+
+def refuse_unlike(base: Manifest, new: Manifest, allowed: Iterable[str] = ()) -> list[str]:
+    """Check that two runs may be compared; returns the differences that were allowed.
+
+    Args:
+        allowed: fields, or sections such as "host" or "workload.training", that may differ.
+    Raises: UsageError naming every field that differs and how to allow it.
+    """
+    permitted = tuple(allowed)
+    found = differences(base, new)
+    refused = [field for field in found if not _is_allowed(field, permitted)]
+    if refused:
+        told = "; ".join(f"{field}: {found[field]}" for field in refused)
+        options = " ".join(f"--allow {field}" for field in refused)
+        raise UsageError(f"the runs are not alike: {told}. To compare them all the same: {options}")
+    return [f"{field}: {text}" for field, text in found.items()]
+
+
+def _is_allowed(field: str, allowed: tuple[str, ...]) -> bool:
+    return any(field == name or field.startswith(f"{name}.") for name in allowed)
+
+
+def differences(base: Manifest, new: Manifest) -> dict[str, str]:
+    """Fields that must be equal for seconds to mean the same, where they are not."""
+    a, b = _comparable_fields(base), _comparable_fields(new)
+    return {
+        field: f"{a.get(field)} in {base.run}, {b.get(field)} in {new.run}"
+        for field in sorted(a.keys() | b.keys())
+        if not _same(field, a.get(field), b.get(field))
+    }
+
+
+def _comparable_fields(manifest: Manifest) -> dict[str, Any]:
+    fields = {f"host.{key}": manifest.host.get(key) for key in MACHINE}
+    fields |= {key: getattr(manifest, key) for key in SETTINGS}
+    fields |= _leaves("workload", {k: v for k, v in manifest.workload.items() if k != "name"})
+    return fields | _leaves("data", manifest.data.get("sha256", {}))
+
+
+def _leaves(prefix: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {
+            k: v for key, part in value.items() for k, v in _leaves(f"{prefix}.{key}", part).items()
+        }
+    if isinstance(value, list | tuple):
+        return {
+            k: v for i, part in enumerate(value) for k, v in _leaves(f"{prefix}.{i}", part).items()
+        }
+    return {prefix: value}
+
+
+def _same(field: str, a: Any, b: Any) -> bool:
+    if field == "host.memory_bytes" and a and b:
+        return abs(a - b) <= MEMORY_SLACK * max(a, b)
+    return bool(a == b)
+
+
+def notes(base: Manifest, new: Manifest) -> list[str]:
+    """What else differs, without being a reason to refuse: commits, engines, versions, packages."""
+    found = []
+    if base.git and new.git and base.git != new.git:
+        found.append(f"git: {_commit(base)} in {base.run}, {_commit(new)} in {new.run}")
+    then = {entry.name: entry.sha256 for entry in base.engines}
+    for entry in new.engines:
+        if entry.name in then and then[entry.name] != entry.sha256:
+            found.append(f"engine {entry.name}: another file or command")
+    for title in ("versions", "packages"):
+        a, b = getattr(base, title), getattr(new, title)
+        for key in sorted(a.keys() | b.keys()):
+            if a.get(key) != b.get(key):
+                found.append(
+                    f"{title}.{key}: {a.get(key)} in {base.run}, {b.get(key)} in {new.run}"
+                )
+    if len(found) > MOST_NOTES:
+        return [*found[:MOST_NOTES], f"and {len(found) - MOST_NOTES} more"]
+    return found
+
+
+def _commit(manifest: Manifest) -> str:
+    assert manifest.git is not None
+    return manifest.git.commit[:10] + (" with changes" if manifest.git.dirty else "")
+
+
+def changes(base: Analysis, new: Analysis, margin: float) -> list[Change]:
+    """Every metric of every engine that both runs hold, then the ratios between those engines.
+
+    The runs were measured at different times, so their blocks are no pairs: Welch's t on
+    logarithms. p is Holm-corrected over all of them.
+    Raises: NothingMeasuredError if no engine has a valid trial in both runs.
+    """
+    common = [name for name in base.engines if name in new.engines]
+    found = [_engine_change(base, new, name, m, margin) for name in common for m in RATIO_METRICS]
+    found += [
+        _pair_change(base, new, a, b, m, margin)
+        for i, a in enumerate(common)
+        for b in common[i + 1 :]
+        for m in RATIO_METRICS
+        if m.kind == "time"
+    ]
+    if not any(change.base_n and change.new_n for change in found):
+        raise NothingMeasuredError(
+            f"{base.run.manifest.run} and {new.run.manifest.run} have no engine with a valid "
+            "trial in both."
+        )
+    corrected = holm([change.ratio.p for change in found])
+    return [replace(change, p_holm=p) for change, p in zip(found, corrected, strict=True)]
+
+
+def _engine_change(
+    base: Analysis, new: Analysis, name: str, metric: Metric, margin: float
+) -> Change:
+    """Change of one engine's figure."""
+    samples = [[v for v in a.figures(name, metric.key).values if v > 0] for a in (base, new)]
+    ratio = ratio_of_samples(samples[1], samples[0])
+    logs = [np.log(values) for values in samples]
+    return _change((base, new), [name], metric, margin, logs, ratio)
+
+
+def _pair_change(
+    base: Analysis, new: Analysis, a: str, b: str, metric: Metric, margin: float
+) -> Change:
+    """Change of the ratio a/b, each run's log-ratios paired over its own blocks."""
+    logs = [log_ratios(analysis, a, b, metric) for analysis in (base, new)]
+    ratio = welch(logs[1], logs[0]) if len(logs[0]) and len(logs[1]) else ratio_of_samples([], [])
+    return _change((base, new), [a, b], metric, margin, logs, ratio)
+
+
+def _change(
+    runs: tuple[Analysis, Analysis],
+    engines: list[str],
+    metric: Metric,
+    margin: float,
+    logs: list[np.ndarray],
+    ratio: Ratio,
+) -> Change:
+    """The change of a figure of which `logs` holds the logarithms, in BASE and in NEW."""
+    means = [float(np.exp(part.mean())) if len(part) else None for part in logs]
+    failed = [_failed(analysis, engines) for analysis in runs]
+    return Change(
+        "/".join(engines),
+        metric,
+        len(engines) > 1,
+        means[0],
+        means[1],
+        len(logs[0]),
+        len(logs[1]),
+        ratio,
+        _verdict(ratio, metric, margin, any(failed)),
+        base_failed=failed[0],
+        new_failed=failed[1],
+    )
+
+
+def accuracy_changes(base: Analysis, new: Analysis) -> dict[str, AccuracyDifference]:
+    """Accuracy of each common engine in NEW minus that in BASE; the runs' blocks are no pairs."""
+    found = {}
+    for name in (name for name in base.engines if name in new.engines):
+        counts = [t.test_count for t in new.run.valid() if t.engine == name and t.test_count]
+        found[name] = accuracy_change(
+            new.figures(name, "accuracy").values,
+            base.figures(name, "accuracy").values,
+            images=min(counts, default=0),
+            margin_points=new.margins.accuracy_points,
+        )
+    return found
+
+
+def log_ratios(analysis: Analysis, a: str, b: str, metric: Metric) -> np.ndarray:
+    """log(value of a / value of b) of every block in which both are valid."""
+    valid: dict[str, list[Trial]] = {a: [], b: []}
+    for trial in analysis.run.valid():
+        if trial.engine in valid:
+            valid[trial.engine].append(trial)
+    values = [(metric.read(x), metric.read(y)) for x, y in paired(valid[a], valid[b])]
+    return np.array([np.log(x) - np.log(y) for x, y in values if x and y])
+
+
+def _failed(analysis: Analysis, engines: list[str]) -> str:
+    run, texts = analysis.run, []
+    for name in engines:
+        finished = sum(t.engine == name for t in run.finished())
+        failed = len(analysis.failures[name])
+        if failed > MOST_FAILURES * finished:
+            texts.append(f"{failed} of {finished} trials of {name} failed in {run.manifest.run}.")
+    return " ".join(texts)
+
+
+def _verdict(ratio: Ratio, metric: Metric, margin: float, withheld: bool) -> str | None:
+    if withheld:
+        return "inconclusive"
+    verdict = decide(ratio.interval, margin)
+    return None if metric.kind == "memory" and verdict in ("faster", "slower") else verdict

@@ -1,0 +1,55 @@
+"""What the terminal shows: the summary after a run, and the live view while it goes on."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness import units
+from harness.analysis.analysis import Analysis, analyze, analyze_run
+from harness.analysis.conclusions import conclusions
+from harness.analysis.published import SOURCE, difference_of_work, is_comparable
+from harness.analysis.warnings import warnings
+from harness.records.store import Run
+from harness.report.tables import MEDIAN, published_table, show, spread_text, terminal_tables
+
+
+def print_summary(run_folder: Path, console: Console | None = None) -> Analysis:
+    """Print the tables, conclusions and warnings of the run in `run_folder`.
+
+    The console's width, colours and encoding decide the layout; a pipe gets plain text.
+    Returns: the analysis, for a caller that goes on with it. Raises: RecordError.
+    """
+    analysis = analyze(run_folder)
+    show_summary(analysis, console or Console(highlight=False))
+    return analysis
+
+
+def show_summary(analysis: Analysis, console: Console) -> None:
+    """Tables, published figures, conclusions, warnings."""
+    manifest = analysis.run.manifest
+    console.print(
+        f"[bold]{escape(manifest.run)}[/bold], preset {escape(manifest.preset)}: "
+        f"{analysis.valid_blocks} of {units.counted(manifest.repeats, 'block')} valid"
+    )
+    console.print()
+    show(analysis, console)
+    if is_comparable(manifest):
+        console.print()
+        console.print(published_table())
+        console.print(f"[dim]{SOURCE}.[/dim]", soft_wrap=False)
+        if different := difference_of_work(manifest):
+            console.print(f"[dim]This run differs from that work: {escape(different)}.[/dim]")
+    console.print()
+    for text in conclusions(analysis):
+        console.print(f"• {escape(text)}")
+    for row in analysis.last_spreads:
+        console.print(f"• {escape(spread_text(row))}")
+    for text in warnings(analysis):
+        console.print(f"[yellow]! {escape(text)}[/yellow]")
+
+
+def live_tables(run: Run, width: int) -> list[Table]:
+    """The medians and ratios of the trials so far, for `rich.live.Live`."""
+    return list(terminal_tables(analyze_run(run), width, MEDIAN))

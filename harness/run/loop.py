@@ -1,0 +1,288 @@
+"""The loop of `bench run`: hold the host, run the schedule, record every change of state."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import BenchError, UsageError
+from harness.machine.lock import measuring
+from harness.process.supervise import Control
+from harness.records import store
+from harness.records.models import Planned, Trial
+from harness.records.store import Run, read_run
+from harness.run import schedule
+from harness.run.accuracies import expected_s, run_point
+from harness.run.options import RunOptions, check_run_name
+from harness.run.plan import Plan, new_plan, same_plan
+from harness.run.progress import Display
+from harness.trial.trial import Bench, record, run_trial
+
+DONE, FAILED, NOTHING_VALID, INTERRUPTED = 0, 1, 3, 130
+
+
+class StorageError(BenchError):
+    """The run's folder cannot be written any more."""
+
+
+@dataclass
+class Ended:
+    """How a run ended: its folder, the exit code of `bench run`, a sentence for people."""
+
+    folder: Path
+    exit_code: int
+    sentence: str
+
+
+def start(options: RunOptions) -> Ended:
+    """A new run. Raises: BenchError before anything is written if it cannot be done."""
+    folder = options.results / (options.name or "")
+    if options.name and _is_taken(folder):
+        raise UsageError(
+            f"{folder} exists; choose another --name, or go on with it: "
+            f"--resume --name {options.name}."
+        )
+    with measuring(wait=options.wait):
+        plan = new_plan(options)
+        _tell_of_seeds(options)
+        if options.verify:
+            plan.manifest.verification = _verify(plan)
+        folder = options.results / plan.manifest.run
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            store.write_manifest(folder, plan.manifest)
+            # what the predictions are compared with, so that the report needs the run alone
+            shutil.copyfile(plan.dataset.paths["test_labels"], folder / store.TEST_LABELS)
+            (folder / store.RECORDS).touch()
+        return carry_out(plan, Run(folder, plan.manifest), options.max_time_s)
+
+
+def resume(
+    results: Path,
+    name: str | None,
+    *,
+    commands: tuple[str, ...] = (),
+    max_time_s: float | None = None,
+    wait: bool = False,
+) -> Ended:
+    """Go on with a run where it was interrupted: the same schedule, the missing trials.
+
+    Raises: UsageError if there is none, or if the machine is not the same any more.
+    """
+    folder = _folder_to_resume(results, name)
+    with measuring(wait=wait):
+        with writing(folder):
+            store.heal(folder)
+        run = read_run(folder)
+        for problem in run.problems:
+            print(f"bench: {problem} (refused; the other lines are used)", file=sys.stderr)
+        plan, differences = same_plan(run.manifest, commands)
+        if differences:
+            shown = "; ".join(differences[:5])
+            more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
+            raise UsageError(
+                f"{folder} cannot go on, this is not the same machine any more: {shown}{more}. "
+                "Trials measured now would not be comparable; start a new run."
+            )
+        return carry_out(plan, run, max_time_s or run.manifest.max_time_s)
+
+
+def carry_out(plan: Plan, run: Run, max_time_s: float | None) -> Ended:
+    """Run what has not finished yet: the trials of the schedule, then the accuracies after them."""
+    bench = plan.bench(run.folder)
+    pending = run.pending()
+    stopped = ""
+    with writing(run.folder):
+        _close_interrupted(run)
+    with stop_signals(bench.control), Display(run, pending) as display:
+        bench.on_tick = display.tick
+        begin = time.monotonic()
+        for index, planned in enumerate(pending):
+            if index and planned.slot == 0 and not planned.warmup:
+                stopped = _out_of_time(display, begin, max_time_s)
+            if stopped or bench.control.stopping:
+                break
+            with writing(run.folder):
+                _run_one(bench, run, planned, display)
+        if not run.pending():
+            stopped = _find_accuracies(bench, run, display, begin, max_time_s)
+    with contextlib.suppress(OSError):
+        shutil.rmtree(run.folder / "work")
+    return _ended(run, bench.control, stopped)
+
+
+@contextlib.contextmanager
+def stop_signals(control: Control) -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP end the current trial; the second one without grace."""
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {}
+    for name in names:
+        number = getattr(signal, name)
+        before[number] = signal.signal(number, lambda *_: control.request_stop())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say which folder could not be written, and that nothing measured is lost."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or folder
+        raise StorageError(
+            f"{place}: {error.strerror or error}. The run stops here; what was recorded is kept, "
+            "and `bench run --resume` goes on once the folder can be written."
+        ) from error
+
+
+def _verify(plan: Plan) -> dict[str, Any]:
+    """Hold the engines against the reference before anything is timed.
+
+    Raises: BenchError naming the engine that does other work; KeyboardInterrupt if stopped.
+    """
+    from harness.verify.request import verify_run
+
+    control = Control()
+    print("bench: verifying that all engines do the same work ...", file=sys.stderr)
+    with stop_signals(control):
+        found = verify_run(
+            plan.workload,
+            plan.dataset,
+            plan.engines,
+            threads=plan.manifest.threads,
+            control=control,
+        )
+    if control.stopping:
+        raise KeyboardInterrupt
+    return found
+
+
+def _run_one(bench: Bench, run: Run, planned: Planned, display: Display) -> None:
+    store.append(run.folder, record(planned, "started"))
+    display.started(planned)
+    trial = run_trial(bench, planned)
+    store.append(run.folder, trial)
+    if trial.state == "finished":
+        _note(run, trial)
+        display.finished(trial)
+
+
+def _find_accuracies(
+    bench: Bench, run: Run, display: Display, begin: float, max_time_s: float | None
+) -> str:
+    """What the manifest asks for beyond the blocks; returns why it ended early, or ""."""
+    keys = run.pending_points()
+    if keys:
+        display.accuracies_begin(len(keys))
+    for place, key in enumerate(keys):
+        if bench.control.stopping:
+            break
+        end_s = time.monotonic() - begin + expected_s(run, [key])
+        if max_time_s is not None and end_s > max_time_s:
+            return f"--max-time {max_time_s:g} s leaves {len(keys) - place} accuracies to be found"
+        display.point_started(key, expected_s(run, keys[place:]))
+        with writing(run.folder):
+            point = run_point(bench, key)
+            if point is None:
+                break
+            store.append(run.folder, point)
+        run.points.append(point)
+        display.point_finished(point)
+    return ""
+
+
+def _tell_of_seeds(options: RunOptions) -> None:
+    if 0 < options.seeds < options.repeats:
+        print(
+            f"bench: --seeds {options.seeds} adds nothing: each of the {options.repeats} blocks "
+            "has a seed of its own already.",
+            file=sys.stderr,
+        )
+
+
+def _note(run: Run, trial: Trial) -> None:
+    """Keep the run in memory as a reader of its files would see it."""
+    order = {planned.id: place for place, planned in enumerate(run.manifest.schedule)}
+    run.trials = [*(known for known in run.trials if known.id != trial.id), trial]
+    run.trials.sort(key=lambda known: order[known.id])
+
+
+def _close_interrupted(run: Run) -> None:
+    """Trials that a killed harness left as "started" are recorded as interrupted, once."""
+    for trial in run.trials:
+        if trial.state == "started":
+            store.append(run.folder, record(trial, "interrupted"))
+
+
+def _out_of_time(display: Display, begin: float, max_time_s: float | None) -> str:
+    """Why the run ends between two blocks; empty if it goes on."""
+    if max_time_s is None:
+        return ""
+    expected = time.monotonic() - begin + (display.clock.block_s() or 0.0)
+    if expected <= max_time_s:
+        return ""
+    return f"--max-time {max_time_s:g} s leaves no time for another block"
+
+
+def _is_taken(folder: Path) -> bool:
+    """Something lies there, other than what a kill before the first manifest leaves."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(not path.name.startswith(f".{store.MANIFEST}") for path in folder.iterdir())
+
+
+def _folder_to_resume(results: Path, name: str | None) -> Path:
+    if name is not None:
+        check_run_name(name)
+        folder = results / name
+        if not (folder / store.MANIFEST).is_file():
+            raise UsageError(f"--resume: there is no run '{name}' in {results}.")
+        return folder
+    folders = [path.parent for path in results.glob(f"*/{store.MANIFEST}")]
+    if not folders:
+        raise UsageError(f"--resume: there is no run in {results}.")
+    return max(folders, key=lambda path: (store.read_manifest(path).created, path.name))
+
+
+def _ended(run: Run, control: Control, stopped: str) -> Ended:
+    finished, valid = run.finished(), run.valid()
+    planned = len(run.manifest.schedule) - run.manifest.warmups * len(run.manifest.engines)
+    counts = f"{len(valid)} of {planned} trials valid{_points_told(run)}"
+    again = f"bench run --resume --name {run.manifest.run}{_results_option(run.folder)}"
+    report = f"bench report {run.manifest.run}{_results_option(run.folder)}"
+    if control.stopping:
+        sentence = f"interrupted; {counts}. Go on: {again}. So far: {report}"
+        return Ended(run.folder, INTERRUPTED, sentence)
+    if stopped:
+        counts = f"{stopped}; {counts}. Go on: {again}"
+    failed = len(valid) < len(finished) or any(point.failure for point in run.points)
+    code = NOTHING_VALID if not valid else FAILED if failed else DONE
+    return Ended(run.folder, code, f"{counts}. Tables and plots: {report}")
+
+
+def _points_told(run: Run) -> str:
+    """The accuracies beyond the blocks, where the run was to find any."""
+    if not schedule.points(run.manifest):
+        return ""
+    failed = sum(bool(point.failure) for point in run.points)
+    left = len(run.pending_points())
+    told = f", {len(run.points) - failed} untimed accuracies found"
+    told += f", {failed} failed" if failed else ""
+    return f"{told}, {left} to go" if left else told
+
+
+def _results_option(folder: Path) -> str:
+    parent = folder.parent
+    if parent == Path("results"):
+        return ""
+    return f" --results {os.fspath(parent)}"

@@ -1,0 +1,189 @@
+"""From options to a manifest: everything about a run that is fixed before its first trial."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.data.cache import DataSet, cut
+from harness.data.load import load as load_dataset
+from harness.errors import UsageError
+from harness.machine import host
+from harness.machine.environment import recorded_environment
+from harness.process.supervise import POLL_S, Limits
+from harness.records.models import EngineEntry, Manifest
+from harness.run import schedule
+from harness.run.options import RunOptions
+from harness.trial.engines import ROOT, Engine, choose, find
+from harness.trial.trial import Bench
+from harness.workload import shapes
+from harness.workload.format import Workload, WorkloadError, parse
+from harness.workload.format import load as load_workload
+
+# Warm-ups fill the page cache and the byte code; that needs every import, not every image.
+WARMUP_TRAIN, WARMUP_TEST = 256, 128
+
+
+@dataclass
+class Plan:
+    """A manifest and what is needed to carry it out on this machine."""
+
+    manifest: Manifest
+    engines: list[Engine]
+    workload: dict[str, Any]
+    dataset: DataSet
+
+    def bench(self, folder: Path) -> Bench:
+        """What all trials of this run have in common."""
+        manifest = self.manifest
+        return Bench(
+            folder=folder.absolute(),  # engines run in folders of their own
+            commands={engine.name: engine.command for engine in self.engines},
+            workload=self.workload,
+            dataset=self.dataset,
+            warmup_dataset=cut(self.dataset, train=WARMUP_TRAIN, test=WARMUP_TEST),
+            threads=manifest.threads,
+            cold=manifest.cold,
+            limits=Limits(
+                timeout_s=manifest.timeout_s,
+                cpus=tuple(manifest.cpus) if manifest.cpus else None,
+                sample_interval_s=manifest.sample_interval_s,
+            ),
+        )
+
+
+def new_plan(options: RunOptions) -> Plan:
+    """Check the options against what exists and fix everything. Writes nothing but the data cache.
+
+    Raises: UsageError, DataError.
+    """
+    try:
+        workload = load_workload(options.preset, options.settings)
+    except WorkloadError as error:
+        raise UsageError(str(error)) from error
+    engines = choose(options.engines, options.commands, find())
+    seeds = schedule.block_seeds(options.seed, options.repeats)
+    manifest = Manifest(
+        run=options.name or default_name(workload.name, options.results),
+        preset=workload.name,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        command_line=["bench", *sys.argv[1:]],
+        workload=workload.document(),
+        engines=[engine.entry() for engine in engines],
+        repeats=options.repeats,
+        warmups=options.warmups,
+        schedule_seed=options.seed,
+        seeds=seeds,
+        further_seeds=schedule.block_seeds(seeds[-1] + 1, options.seeds - options.repeats),
+        curves=options.curves,
+        schedule=schedule.plan(
+            [engine.name for engine in engines],
+            repeats=options.repeats,
+            warmups=options.warmups,
+            seeds=seeds,
+            schedule_seed=options.seed,
+        ),
+        threads=options.threads,
+        cpus=list(options.cpus) if options.cpus else None,
+        cold=options.cold,
+        timeout_s=options.timeout_s,
+        max_time_s=options.max_time_s,
+        sample_interval_s=POLL_S if options.sampling else None,
+        **_surroundings(),
+        data={},
+    )
+    return _complete(manifest, workload, engines)
+
+
+def same_plan(manifest: Manifest, commands: Sequence[str] = ()) -> tuple[Plan, list[str]]:
+    """The plan of an existing run on the machine as it is now, and what has changed since.
+
+    Args:
+        manifest: of the run that is to go on.
+        commands: `--command` texts given again; without them they come from the manifest.
+    """
+    known = find()
+    given = {engine.name: engine for engine in choose(None, commands, known)} if commands else {}
+    engines = [given.get(e.name) or _again(e, known) for e in manifest.engines]
+    now = manifest.model_copy(
+        update={"engines": [engine.entry() for engine in engines], **_surroundings()}
+    )
+    plan = _complete(now, parse(manifest.workload), engines)
+    differences = host.changes(manifest, plan.manifest)
+    plan.manifest = manifest
+    return plan, differences
+
+
+def default_name(preset: str, results: Path) -> str:
+    """A name from the preset and the time of day in UTC, that is not taken yet."""
+    base = f"{preset[:40]}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    names = (base if n == 1 else f"{base}-{n}" for n in range(1, 10_000))
+    return next(name for name in names if not (results / name).exists())
+
+
+def _complete(manifest: Manifest, workload: Workload, engines: list[Engine]) -> Plan:
+    """Add the data set to a manifest; the data set decides the sizes of the model."""
+    dataset = load_dataset(
+        workload.data.dataset,
+        train_limit=workload.data.train_limit,
+        test_limit=workload.data.test_limit,
+    )
+    try:
+        resolved = shapes.resolve(workload.document(), dataset.input_shape, dataset.classes)
+    except WorkloadError as error:
+        raise UsageError(str(error)) from error
+    manifest.data = {
+        "dataset": dataset.name,
+        "input_shape": list(dataset.input_shape),
+        "classes": dataset.classes,
+        "counts": dataset.counts,
+        "sha256": dataset.sha256,
+        "parameters": shapes.parameter_count(resolved["model"]),
+        "warmup_counts": {"train": WARMUP_TRAIN, "test": WARMUP_TEST},
+    }
+    return Plan(manifest, engines, resolved, dataset)
+
+
+def _surroundings() -> dict[str, Any]:
+    return {
+        "host": host.host(),
+        "versions": host.versions() | _blas(),
+        "packages": host.packages(),
+        "environment": recorded_environment(),
+        "git": host.git_state(ROOT),
+    }
+
+
+def _blas() -> dict[str, str]:
+    """The linear algebra library that NumPy was built with."""
+    built = np.show_config(mode="dicts") or {}
+    blas = built.get("Build Dependencies", {}).get("blas", {})
+    return {"blas": f"{blas['name']} {blas.get('version', '')}".strip()} if "name" in blas else {}
+
+
+def _again(entry: EngineEntry, known: dict[str, Engine]) -> Engine:
+    """The engine of a manifest, found again on this machine. Raises: UsageError."""
+    if entry.source != "command":
+        if entry.name not in known:
+            raise UsageError(f"engine '{entry.name}' of this run is not here any more.")
+        return known[entry.name]
+    command = tuple(_local(part) for part in entry.command)
+    files = tuple(Path(part) for part in command[1:] if Path(part).is_file())
+    return Engine(entry.name, command, "command", files=files)
+
+
+def _local(part: str) -> str:
+    """Undo what the manifest left out of a command's part (engines.Engine.entry)."""
+    if part == "python":
+        return sys.executable
+    if part.startswith("~/"):
+        return os.path.expanduser(part)  # noqa: PTH111 (a Path would drop a trailing slash)
+    for folder in (ROOT, Path.cwd()):
+        if part and not part.startswith("/") and (folder / part).is_file():
+            return str(folder / part)
+    return part

@@ -1,0 +1,237 @@
+"""What an engine reports and leaves, read without trust and held against the job.
+
+Every fault is a Fault with one of the typed outcomes: `no_result`, `bad_result` (unreadable or
+impossible), `not_finite`, `contract_broken` (readable, but not the work that was asked for).
+"""
+
+import json
+import math
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from harness.process.supervise import REPORT_CAP
+from harness.records.models import Epoch, Outcome
+from harness.workload import shapes
+from harness.workload import start as weights
+
+# Phases are timed on the engine's clock and the whole on the launcher's: the same clock on one
+# machine, read some microseconds apart.
+CLOCK_SLACK_S = 0.001
+
+
+class Fault(Exception):
+    """An outcome other than "ok", and the sentence that explains it."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.outcome: Outcome = outcome
+        self.reason = reason
+
+
+class _Event(BaseModel):
+    # strict: "12" is not a number; unknown keys are an engine's own business
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=200)]
+
+
+class PhaseEvent(_Event):
+    """A phase that ended."""
+
+    event: Literal["phase"]
+    name: Literal["import", "load", "build", "compile", "train", "test", "save"]
+    seconds: Seconds
+
+
+class EpochEvent(_Event):
+    """An epoch that ended; a loss of null stands for one that JSON cannot write."""
+
+    event: Literal["epoch"]
+    epoch: int
+    seconds: Seconds
+    loss: float | None
+    examples: Annotated[int, Field(ge=0)]
+
+
+class DoneEvent(_Event):
+    """The end of the work, with what was really done."""
+
+    event: Literal["done"]
+    nonce: str
+    parameters: Annotated[int, Field(ge=0)]
+    layers: Annotated[list[Text], Field(max_length=100)]
+    dtype: Text
+    batch_size: int
+    threads: int
+    versions: Annotated[dict[Text, Text], Field(max_length=100)] = {}
+
+
+EVENT: TypeAdapter[PhaseEvent | EpochEvent | DoneEvent] = TypeAdapter(
+    Annotated[PhaseEvent | EpochEvent | DoneEvent, Field(discriminator="event")]
+)
+
+
+@dataclass
+class EngineReport:
+    """The report of one process, well-formed but not yet held against its job."""
+
+    phases: dict[str, float] = field(default_factory=dict)
+    epochs: list[Epoch] = field(default_factory=list)
+    done: DoneEvent | None = None
+    not_finite: str = ""
+
+
+def read_report(path: Path) -> EngineReport:
+    """Read `report.jsonl`. Raises: Fault "no_result" without a file, "bad_result" if malformed."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(REPORT_CAP + 1)
+    except OSError as error:
+        raise Fault("no_result", f"no report was written ({error.strerror}).") from error
+    if len(content) > REPORT_CAP:
+        raise Fault("bad_result", f"the report is larger than {REPORT_CAP} bytes.")
+    report = EngineReport()
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            try:
+                _add(report, EVENT.validate_json(line))
+            except (ValidationError, ValueError) as error:
+                raise Fault("bad_result", f"report line {number}: {_complaint(error)}") from error
+    return report
+
+
+def check_report(report: EngineReport, job: dict[str, Any], wall_s: float, examples: int) -> None:
+    """Hold a report against its job and the outer clock.
+
+    Args:
+        wall_s: wall time of the whole process, by the launcher.
+        examples: how many training images there are; seen once per epoch.
+    Raises: Fault naming the field that differs.
+    """
+    if report.done is None:
+        raise Fault("no_result", "the engine ended without a `done` line in its report.")
+    if report.done.nonce != job["nonce"]:
+        raise Fault("contract_broken", "nonce: the report is not an answer to this job.")
+    inside = max(sum(report.phases.values()), sum(epoch.seconds for epoch in report.epochs))
+    if inside > wall_s + CLOCK_SLACK_S:
+        raise Fault(
+            "bad_result",
+            f"the phases add up to {inside:.3f} s, but the process took {wall_s:.3f} s.",
+        )
+    if report.not_finite:
+        raise Fault("not_finite", report.not_finite)
+    _check_done(report.done, job)
+    if job["phase"] == "train":
+        _check_epochs(report.epochs, job["workload"]["training"]["epochs"], examples)
+
+
+def check_weights(job: dict[str, Any]) -> None:
+    """The trained weights are there, finite, and of the model's shapes. Raises: Fault."""
+    path = Path(job["weights"])
+    if not path.is_file():
+        raise Fault("no_result", "the engine wrote no weights.")
+    if not zipfile.is_zipfile(path):
+        raise Fault("bad_result", f"weights: {path.name} is not a readable .npz file.")
+    try:
+        weights.load(path, job["workload"]["model"])
+    except weights.WeightsError as error:
+        text = str(error)
+        raise Fault("not_finite" if "not finite" in text else "contract_broken", text) from error
+
+
+def read_predictions(job: dict[str, Any], expected: int) -> np.ndarray:
+    """The predicted classes, uint8 (expected,). Raises: Fault."""
+    path = Path(job["predictions"])
+    if not path.is_file():
+        raise Fault("no_result", "the engine wrote no predictions.")
+    limit = expected + 4096  # one byte each, and a generous header: nothing larger is even opened
+    if path.stat().st_size > limit:
+        raise Fault("bad_result", f"predictions: larger than {limit} bytes.")
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise Fault("bad_result", f"predictions: not a readable .npy file: {error}.") from error
+    if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.ndim != 1:
+        what = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else "an archive"
+        raise Fault("bad_result", f"predictions: {what}, expected uint8 ({expected},).")
+    if len(found) != expected:
+        raise Fault("contract_broken", f"predictions: {len(found)} for {expected} test images.")
+    classes = job["workload"]["model"]["classes"]
+    if found.size and int(found.max()) >= classes:
+        raise Fault(
+            "bad_result", f"predictions: class {int(found.max())}, allowed 0 to {classes - 1}."
+        )
+    return found
+
+
+def _add(report: EngineReport, event: PhaseEvent | EpochEvent | DoneEvent) -> None:
+    if report.done is not None:
+        raise ValueError("there is something after the `done` line.")
+    if isinstance(event, PhaseEvent):
+        if event.name in report.phases:
+            raise ValueError(f"phase '{event.name}' a second time.")
+        report.phases[event.name] = event.seconds
+    elif isinstance(event, EpochEvent):
+        loss = event.loss if event.loss is not None and math.isfinite(event.loss) else None
+        if loss is None and not report.not_finite:
+            report.not_finite = f"the loss of epoch {event.epoch} is {event.loss}."
+        report.epochs.append(
+            Epoch(epoch=event.epoch, seconds=event.seconds, loss=loss, examples=event.examples)
+        )
+    else:
+        report.done = event
+
+
+def _check_done(done: DoneEvent, job: dict[str, Any]) -> None:
+    model, training = job["workload"]["model"], job["workload"]["training"]
+    settings = training if job["phase"] == "train" else job["workload"]["testing"]
+    expected = {
+        "parameters": shapes.parameter_count(model),
+        "layers": shapes.layer_types(model),
+        "dtype": training["dtype"],
+        "batch_size": settings["batch_size"],
+        "threads": job["threads"],
+    }
+    for name, value in expected.items():
+        found = getattr(done, name)
+        if found != value:
+            raise Fault(
+                "contract_broken",
+                f"{name}: the engine reports {_short(found)}, the job says {_short(value)}.",
+            )
+
+
+def _check_epochs(epochs: list[Epoch], expected: int, examples: int) -> None:
+    numbers = [epoch.epoch for epoch in epochs]
+    if numbers != list(range(1, expected + 1)):
+        raise Fault(
+            "contract_broken",
+            f"epochs: the engine reports {_short(numbers)}, the job asks for {expected} from 1.",
+        )
+    for epoch in epochs:
+        if epoch.examples != examples:
+            raise Fault(
+                "contract_broken",
+                f"examples: epoch {epoch.epoch} saw {epoch.examples} of {examples} images.",
+            )
+
+
+def _complaint(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    given = _short(first["input"])
+    return f"{place + ': ' if place else ''}{first['msg']} (found {given})."
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= 80 else text[:77] + "..."

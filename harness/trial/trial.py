@@ -1,0 +1,167 @@
+"""One trial: write the jobs, run the train and the test process, check everything, one record."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.data.cache import DataSet, load_array
+from harness.machine.environment import engine_environment
+from harness.machine.noise import disturbances
+from harness.process.supervise import Control, Limits, run_process
+from harness.records.models import PhaseResult, Planned, State, Trial
+from harness.trial.answer import Fault, read_predictions
+from harness.trial.job import Phase, job
+from harness.trial.outcome import conclude
+from harness.workload import start as weights
+
+
+@dataclass
+class Bench:
+    """What all trials of a run have in common.
+
+    commands: argument list per engine. workload: the `workload` object of every job.
+    dataset, warmup_dataset: arrays of measured and of warm-up trials. cold: see `--cold`.
+    """
+
+    folder: Path
+    commands: dict[str, tuple[str, ...]]
+    workload: dict[str, Any]
+    dataset: DataSet
+    warmup_dataset: DataSet
+    threads: int = 1
+    cold: bool = False
+    limits: Limits = field(default_factory=Limits)
+    control: Control = field(default_factory=Control)
+    on_tick: Callable[[], None] = lambda: None
+
+    def dataset_of(self, planned: Planned) -> DataSet:
+        """The arrays that this trial gets."""
+        return self.warmup_dataset if planned.warmup else self.dataset
+
+    def cache_of(self, engine: str) -> Path:
+        """The engine's own folder for compile caches, for as long as the run lasts."""
+        return self.folder / "work" / "cache" / engine
+
+
+def run_trial(bench: Bench, planned: Planned) -> Trial:
+    """Run one trial from nothing and return its record, whatever happens to the engine."""
+    folder = bench.folder / "trials" / planned.id
+    if folder.exists():  # left by a trial that was interrupted
+        shutil.rmtree(folder)
+    cache = bench.cache_of(planned.engine)
+    if bench.cold and cache.exists():
+        shutil.rmtree(cache)
+    cache.mkdir(parents=True, exist_ok=True)
+    trial = record(planned, "finished")
+    trial.train, _ = _run_phase(bench, planned, "train")
+    if trial.train.outcome == "ok" and not bench.control.stopping:
+        trial.test, document = _run_phase(bench, planned, "test")
+        if trial.test.outcome == "ok":
+            _score(bench, planned, trial, trial.test, document)
+    _close(trial, folder)
+    if bench.control.stopping and not trial.valid:
+        trial.state = "interrupted"
+    return trial
+
+
+def record(planned: Planned, state: State) -> Trial:
+    """A record of this moment for a trial of the schedule."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    fields = {name: getattr(planned, name) for name in Planned.model_fields}
+    return Trial(**fields, state=state, at=now)
+
+
+def prepare_inputs(bench: Bench, planned: Planned) -> dict[str, Path | None]:
+    """Starting weights and order of the images of the trial's block, equal for every engine."""
+    training = bench.workload["training"]
+    examples = bench.dataset_of(planned).counts["train"]
+    folder = bench.folder / "work" / f"seed-{planned.seed}-{examples}"
+    folder.mkdir(parents=True, exist_ok=True)
+    start, order = folder / "initial.npz", folder / "order.npy"
+    if not start.exists():
+        weights.save(
+            start,
+            weights.initial_weights(bench.workload["model"], planned.seed, training["dtype"]),
+        )
+    if not training["shuffle"]:
+        return {"initial_weights": start, "order": None}
+    if not order.exists():
+        partial = order.with_suffix(".partial.npy")
+        np.save(partial, weights.order(planned.seed, training["epochs"], examples))
+        partial.replace(order)
+    return {"initial_weights": start, "order": order}
+
+
+def _run_phase(bench: Bench, planned: Planned, phase: Phase) -> tuple[PhaseResult, dict[str, Any]]:
+    folder = (bench.folder / "trials" / planned.id / phase).absolute()
+    folder.mkdir(parents=True)
+    document = _job(bench, planned, phase, folder)
+    path = folder / "job.json"
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    command = [*bench.commands[planned.engine], phase, "--job", str(path)]
+    environment = engine_environment(bench.cache_of(planned.engine), threads=bench.threads)
+    seen = run_process(
+        command,
+        folder,
+        environment,
+        report=Path(document["report"]),
+        limits=bench.limits,
+        control=bench.control,
+        on_tick=bench.on_tick,
+    )
+    examples = bench.dataset_of(planned).counts["train"]
+    return conclude(seen, document, folder, bench.limits, examples), document
+
+
+def _job(bench: Bench, planned: Planned, phase: Phase, folder: Path) -> dict[str, Any]:
+    dataset, inputs = bench.dataset_of(planned), prepare_inputs(bench, planned)
+    training = phase == "train"
+    return job(
+        phase,
+        planned.engine,
+        bench.workload,
+        folder,
+        images=dataset.paths[f"{phase}_images"],
+        labels=dataset.paths["train_labels"] if training else None,
+        order=inputs["order"] if training else None,
+        initial_weights=inputs["initial_weights"],
+        weights=folder.parent / "train" / "weights.npz",
+        seed=planned.seed,
+        threads=bench.threads,
+    )
+
+
+def _score(
+    bench: Bench, planned: Planned, trial: Trial, test: PhaseResult, document: dict[str, Any]
+) -> None:
+    """Recompute the accuracy from the predictions; the engine's own word is never taken."""
+    labels = load_array(bench.dataset_of(planned).paths["test_labels"])
+    try:
+        predictions = read_predictions(document, len(labels))
+    except Fault as fault:
+        test.outcome, test.reason = fault.outcome, fault.reason
+        return
+    trial.test_count = len(labels)
+    trial.correct = int(np.count_nonzero(predictions == labels))
+    trial.accuracy = trial.correct / trial.test_count
+
+
+def _close(trial: Trial, folder: Path) -> None:
+    """Say whether the trial counts, why not, and whether the machine was disturbed."""
+    for name in ("train", "test"):
+        result = getattr(trial, name)
+        if result is None:
+            continue
+        trial.disturbances += disturbances(name, result)
+        if result.outcome != "ok" and not trial.failure:
+            trial.failure = f"{name}: {result.outcome}: {result.reason}"
+    trial.disturbed = bool(trial.disturbances)
+    trial.valid = trial.accuracy is not None and not trial.failure
+    if trial.valid:
+        (folder / "train" / "weights.npz").unlink(missing_ok=True)  # megabytes, and reproducible

@@ -1,0 +1,106 @@
+"""Starting weights and orders of the images: drawn by the harness, the same for every engine."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.workload.shapes import Shape, parameter_shapes
+
+# Streams of one block's seed. Weights and orders do not share one, so that changing the number of
+# epochs leaves the starting weights as they were.
+_WEIGHTS, _ORDER = 0, 1
+
+
+class WeightsError(ValueError):
+    """A weight file that cannot be read, or that belongs to another model."""
+
+
+def initial_weights(model: dict[str, Any], seed: int, dtype: str) -> dict[str, np.ndarray]:
+    """Glorot uniform kernels and zero biases, by their names in a weight file.
+
+    A kernel is uniform in ±sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16), fans
+    counted as Keras does: KH·KW·C and KH·KW·F for a convolution. The values are float32 numbers
+    also where dtype is float64, so that one seed means the same weights in both.
+
+    Args:
+        model: the `model` object of a resolved workload.
+        seed: the block's seed.
+        dtype: "float32" or "float64".
+    """
+    rng = _generator(seed, _WEIGHTS)
+    weights = {}
+    for name, shape in parameter_shapes(model).items():
+        if name.endswith(".bias"):
+            weights[name] = np.zeros(shape, dtype)
+        else:
+            limit = math.sqrt(6.0 / sum(_fans(shape)))
+            weights[name] = rng.uniform(-limit, limit, shape).astype(np.float32).astype(dtype)
+    return weights
+
+
+def order(seed: int, epochs: int, examples: int) -> np.ndarray:
+    """One permutation of the examples per epoch, int32 (epochs, examples)."""
+    rng = _generator(seed, _ORDER)
+    return np.stack([rng.permutation(examples) for _ in range(epochs)]).astype(np.int32)
+
+
+def save(path: Path, weights: dict[str, np.ndarray]) -> None:
+    """Write a weight file: `.npz`, not compressed, complete or not there at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with partial.open("wb") as file:
+        # savez' own keyword names are `file` and, since NumPy 2.1, `allow_pickle`; ours hold a dot
+        np.savez(file, **weights)  # type: ignore[arg-type]
+    partial.replace(path)
+
+
+def load(path: Path, model: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Read a weight file of the given model; pickles are never loaded.
+
+    Raises: WeightsError if it cannot be read, or if names, shapes or finiteness are wrong.
+    """
+    expected = parameter_shapes(model)
+    try:
+        # opened here: NumPy leaves the file open where its content is damaged
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            _check_headers(archive, expected)
+            weights = {name: archive[name] for name in expected}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"weights: {path.name}: {' '.join(str(error).split())}") from None
+    for name, values in weights.items():
+        if values.shape != expected[name] or values.dtype.kind != "f":
+            raise WeightsError(
+                f"weights: {path.name}: {name} is {values.dtype} {values.shape}, "
+                f"expected floats {expected[name]}."
+            )
+        if not np.isfinite(values).all():
+            raise WeightsError(f"weights: {path.name}: {name} holds values that are not finite.")
+    return weights
+
+
+def _check_headers(archive: Any, expected: dict[str, Shape]) -> None:
+    """Refuse other names and larger members before anything is unpacked (archive bombs)."""
+    if set(archive.files) != set(expected):
+        raise ValueError(
+            f"holds {', '.join(sorted(archive.files)) or 'nothing'}; "
+            f"expected {', '.join(expected)}."
+        )
+    for info in archive.zip.infolist():
+        name = info.filename.removesuffix(".npy")
+        limit = 8 * math.prod(expected[name]) + 4096  # float64 values, and a generous header
+        if info.file_size > limit:
+            raise ValueError(f"{name} unpacks to {info.file_size} bytes, more than {limit}.")
+
+
+def _fans(shape: Shape) -> tuple[int, int]:
+    field = math.prod(shape[:-2])
+    return field * shape[-2], field * shape[-1]
+
+
+def _generator(seed: int, stream: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64([seed, stream]))

@@ -1,0 +1,256 @@
+"""The launcher by itself, and what it would do on systems that are not this one."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from harness.process import launcher, launcher_windows, timeline
+from harness.process.supervise import LAUNCHER
+
+
+def order(tmp_path, command, **more):
+    return {
+        "command": command,
+        "cwd": str(tmp_path),
+        "env": {"PATH": os.environ["PATH"]},
+        "stdout": str(tmp_path / "stdout.log"),
+        "stderr": str(tmp_path / "stderr.log"),
+        "log_cap": 1000,
+        "timeout_s": 20.0,
+        "grace_s": 0.2,
+        "cpus": None,
+        "cgroup": None,
+        **more,
+    }
+
+
+def launch(text):
+    """Give the launcher its order and keep its pipe open; its answers."""
+    command = [sys.executable, "-I", "-S", str(LAUNCHER)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(text)
+        process.stdin.flush()
+        return [json.loads(line) for line in process.stdout]
+
+
+def test_answers(tmp_path):
+    started, ended = launch(
+        json.dumps(order(tmp_path, ["sh", "-c", "echo out; echo err >&2; exit 5"])).encode() + b"\n"
+    )
+    assert started["event"] == "started"
+    assert (ended["event"], ended["exit_code"], ended["signal"]) == ("ended", 5, None)
+    assert ended["end_ns"] > ended["start_ns"] == started["start_ns"]
+    assert (tmp_path / "stdout.log").read_text() == "out\n"
+    assert (tmp_path / "stderr.log").read_text() == "err\n"
+
+
+def test_engine_does_not_get_the_channel_of_the_answers(tmp_path):
+    _, ended = launch(
+        json.dumps(order(tmp_path, ["sh", "-c", "ls -l /proc/self/fd; cat"])).encode() + b"\n"
+    )
+    assert ended["exit_code"] == 0
+    lines = (tmp_path / "stdout.log").read_text().splitlines()[1:]
+    numbers = sorted(int(line.split()[-3]) for line in lines)
+    # the fourth is the folder that `ls` itself has open
+    assert numbers == [0, 1, 2, 3]
+    assert any(line.endswith("/dev/null") for line in lines)
+
+
+def test_harness_that_died_at_once(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-I", "-S", str(LAUNCHER)], input=b"", capture_output=True, check=True
+    )
+    assert process.stdout == b""
+
+
+def test_tail_of_a_long_log_is_kept(tmp_path):
+    script = "for i in $(seq 30000); do echo line $i; done"
+    _, ended = launch(json.dumps(order(tmp_path, ["sh", "-c", script])).encode() + b"\n")
+    log = (tmp_path / "stdout.log").read_bytes()
+    assert log.startswith(b"line 1\n")
+    assert log.endswith(b"line 30000\n")
+    kept = (
+        len(log)
+        - len(log.partition(b"\n[... ")[1] + log.partition(b"\n[... ")[2].partition(b"\n")[0])
+        - 1
+    )
+    left_out = int(log.partition(b"[... ")[2].split()[0])
+    assert kept + left_out == ended["stdout_bytes"]
+
+
+def test_launcher_is_tiny(tmp_path):
+    """A child's figure begins at its parent's size, so the launcher is the floor of every one."""
+    _, ended = launch(json.dumps(order(tmp_path, ["true"])).encode() + b"\n")
+    assert ended["max_rss"] < 14_000_000
+
+
+def test_engine_is_in_its_group_from_the_start_and_the_launcher_is_not(tmp_path, memory_group):
+    cgroup = {"own": str(memory_group.path), "home": str(memory_group.home)}
+    procs = memory_group.path / "cgroup.procs"
+    # an engine that is moved later has been charged elsewhere for what it touched until then
+    script = f"grep -x $$ {procs}; while grep -qx $PPID {procs}; do sleep 0.01; done"
+    text = json.dumps(order(tmp_path, ["sh", "-c", script], cgroup=cgroup)).encode() + b"\n"
+    started, ended = launch(text)
+    assert (ended["exit_code"], ended["stopped"]) == (0, None)
+    assert (tmp_path / "stdout.log").read_text() == f"{started['pid']}\n"
+    assert memory_group.peak().bytes > 100_000
+    assert procs.read_text() == ""
+
+
+def test_group_that_cannot_be_joined_stops_nothing(tmp_path):
+    nowhere = {"own": str(tmp_path / "none"), "home": str(tmp_path / "none")}
+    text = json.dumps(order(tmp_path, ["sleep", "60"], cgroup=nowhere, timeout_s=0.1)).encode()
+    _, ended = launch(text + b"\n")
+    assert (ended["stopped"], ended["signal"]) == ("timeout", 15)
+
+
+# --- macOS ----------------------------------------------------------------------------------
+
+
+def test_macos_has_no_subreaper_and_says_so(monkeypatch):
+    monkeypatch.setattr(launcher, "ON_LINUX", False)
+    assert "no subreaper" in launcher.become_subreaper()[0]
+
+
+def test_macos_finds_descendants_with_ps(monkeypatch):
+    monkeypatch.setattr(launcher, "ON_LINUX", False)
+    here = os.getpid()
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert child.pid in launcher.descendants(here)
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize(("system", "bytes_"), [("darwin", 4096), ("linux", 4096 * 1024)])
+def test_unit_of_the_peak(monkeypatch, system, bytes_):
+    monkeypatch.setattr(sys, "platform", system)
+    assert launcher.rss_bytes(SimpleNamespace(ru_maxrss=4096)) == bytes_
+
+
+def test_sampling_without_proc(monkeypatch):
+    monkeypatch.setattr(timeline, "ON_LINUX", False)
+    monkeypatch.setattr(timeline, "HAS_CHILDREN", False)
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        assert child.pid in timeline.tree(os.getpid())
+        seen = timeline.look(child.pid)
+        assert seen is not None
+        assert seen.rss_bytes > 100_000
+    finally:
+        child.kill()
+        child.wait()
+    assert timeline.look(child.pid) is None
+
+
+# --- Windows --------------------------------------------------------------------------------
+
+
+class Kernel:
+    """kernel32 and psapi as the launcher uses them; remembers what was asked for."""
+
+    def __init__(self):
+        self.calls = []
+
+    def CreateJobObjectW(self, security, name):
+        return 77
+
+    def SetInformationJobObject(self, job, kind, limits, size):
+        self.calls.append(("limits", job, kind, limits._obj.limit_flags, size))
+
+    def AssignProcessToJobObject(self, job, handle):
+        self.calls.append(("assign", job, handle))
+
+    def SetProcessAffinityMask(self, handle, mask):
+        self.calls.append(("affinity", mask))
+
+    def TerminateJobObject(self, job, code):
+        self.calls.append(("terminate", job))
+        if self.engine is not None:
+            self.engine.kill()
+
+    engine: subprocess.Popen | None = None
+
+    def GetProcessTimes(self, handle, created, ended, system, user):
+        system._obj.value, user._obj.value = 5_000_000, 20_000_000
+
+    def GetProcessMemoryInfo(self, handle, counters, size):
+        counters._obj.peak_working_set, counters._obj.page_faults = 123_456_789, 42
+
+
+@pytest.fixture
+def windows(tmp_path, monkeypatch):
+    """Run the Windows launcher in this process with its system calls answered by a stand-in."""
+
+    def run(command, **more):
+        kernel, answers = Kernel(), []
+        text = json.dumps(order(tmp_path, command, **more)).encode() + b"\n"
+        reader, writer = os.pipe()
+        os.write(writer, text)
+        starting = subprocess.Popen
+
+        def popen(*arguments, **options):
+            kernel.engine = starting(*arguments, **options)
+            return kernel.engine
+
+        with os.fdopen(reader, "rb") as source:
+            monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=source))
+            monkeypatch.setattr(launcher_windows, "answer", answers.append)
+            monkeypatch.setattr(subprocess, "Popen", popen)
+            launcher_windows.main(kernel, kernel)
+            os.close(writer)
+        if kernel.engine is not None:
+            kernel.engine.wait()
+            kernel.engine.stdout.close()
+            kernel.engine.stderr.close()
+        return answers, kernel.calls
+
+    return run
+
+
+def test_windows_figures(windows, tmp_path):
+    answers, calls = windows(["sh", "-c", "echo out; exit 3"], cpus=[0, 2])
+    assert [answer["event"] for answer in answers] == ["started", "ended"]
+    ended = answers[1]
+    assert (ended["exit_code"], ended["signal"], ended["stopped"]) == (3, None, None)
+    assert (ended["user_s"], ended["system_s"]) == (2.0, 0.5)
+    assert (ended["max_rss"], ended["memory_method"]) == (123_456_789, "PeakWorkingSetSize")
+    assert ended["voluntary_switches"] is None
+    assert ended["degraded"][0].startswith("Windows: ")
+    assert calls[0][:4] == ("limits", 77, 9, 0x2000)
+    assert ("affinity", 0b101) in calls
+    assert calls[-1] == ("terminate", 77), "what the engine left behind dies with the job"
+    assert (tmp_path / "stdout.log").read_text() == "out\n"
+
+
+def test_windows_timeout_ends_the_job(windows):
+    answers, calls = windows(["sleep", "60"], timeout_s=0.2)
+    assert answers[1]["stopped"] == "timeout"
+    assert ("terminate", 77) in calls
+
+
+def test_windows_program_that_is_not_there(windows):
+    answers, _ = windows(["/nowhere/engine.exe"])
+    assert answers == [
+        {"event": "failed", "reason": "/nowhere/engine.exe: No such file or directory"}
+    ]
+
+
+def test_windows_crash_is_a_signal():
+    logs = [SimpleNamespace(total=0)] * 2
+    ended = launcher_windows.result(0xC0000005, 0, 1, {}, {}, logs)
+    assert (ended["exit_code"], ended["signal"]) == (None, 11)
+
+
+def test_windows_answers_have_the_keys_of_the_others(windows, tmp_path):
+    text = json.dumps(order(tmp_path, ["sh", "-c", "exit 0"])).encode() + b"\n"
+    ours = launch(text)[-1]
+    theirs = windows(["sh", "-c", "exit 0"])[0][-1]
+    assert set(ours) == set(theirs)

@@ -1,0 +1,154 @@
+"""Workloads: presets, the user's files, overrides, and one clear line for each mistake."""
+
+import pytest
+
+from harness.workload.format import WorkloadError, load, parse, preset_names
+
+PRESETS = ["colour", "keras", "lenet5", "paper", "quick", "smoke", "two-conv", "wide"]
+
+
+def test_the_presets_are_there_and_parse_back_to_themselves():
+    assert preset_names() == PRESETS
+    for name in PRESETS:
+        workload = load(name)
+        assert workload.name == name
+        assert parse(workload.document()) == workload
+
+
+def test_paper_is_the_studys_workload():
+    workload = load("paper").document()
+    assert [layer["type"] for layer in workload["model"]["layers"]] == [
+        "conv2d",
+        "max_pooling2d",
+        "flatten",
+        "dense",
+    ]
+    training = workload["training"]
+    assert (training["optimizer"], training["learning_rate"], training["momentum"]) == (
+        "sgd",
+        0.001,
+        0.0,
+    )
+    assert (training["epochs"], training["batch_size"], training["shuffle"]) == (3, 1, False)
+    assert workload["testing"]["batch_size"] == 1
+    assert workload["data"] == {"dataset": "mnist", "train_limit": None, "test_limit": None}
+
+
+@pytest.mark.parametrize(("name", "batch", "train"), [("keras", 32, None), ("quick", 1, 10_000)])
+def test_presets_derived_from_paper(name, batch, train):
+    workload, paper = load(name), load("paper")
+    assert workload.model == paper.model
+    assert workload.training.batch_size == batch
+    assert workload.data.train_limit == train
+
+
+def test_overrides_change_settings_in_order():
+    changes = ["training.batch_size=4", "training.batch_size=8", "model.layers.0.filters=3"]
+    workload = load("paper", [*changes, "data.dataset=fashion-mnist", "training.shuffle=true"])
+    assert workload.training.batch_size == 8
+    assert workload.model.layers[0].filters == 3
+    assert workload.data.dataset == "fashion-mnist"
+    assert workload.training.shuffle is True
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "training.batch_size=0",
+            "training.batch_size: input should be greater than or equal to 1",
+        ),
+        ("training.batch_size=1.5", "training.batch_size: input should be a valid integer"),
+        ("training.batch_size=true", "training.batch_size: input should be a valid integer"),
+        ("training.bach_size=8", "training.bach_size: no such setting; allowed: optimizer,"),
+        (
+            "training.optimizer=rms",
+            "training.optimizer: input should be 'sgd' or 'adam', not 'rms'",
+        ),
+        ("training.learning_rate=nan", "training.learning_rate: input should be a finite number"),
+        ("training.learning_rate=-1", "training.learning_rate: input should be greater than 0"),
+        ("training.beta_1=0.5", "training.beta_1 belongs to adam, but training.optimizer is 'sgd'"),
+        (
+            "model.layers.0.filtres=2",
+            "model.layers[0].filtres: no such setting; allowed: type, fil",
+        ),
+        ("model.layers.0.type=conv", "model.layers[0]: no layer type 'conv'; allowed: 'conv2d', "),
+        (
+            "model.layers.0.kernel_size=-1",
+            "model.layers[0].kernel_size[0]: input should be greater",
+        ),
+        ("model.layers=[]", "model.layers: tuple should have at least 1 item"),
+        ("model.layers.9.units=1", "'9' is not an index; allowed: 0 to 3."),
+        ("model.layers.0.activation=softmax", "model.layers[0] (conv2d): only the last layer may "),
+        ("model.layers.3.activation=relu", "model.layers[3] (dense): the last layer must have "),
+        ("name=../x", "name: string should match pattern"),
+        ("data.dataset=/etc", "data.dataset: string should match pattern"),
+        ("data.dataset.x=1", "'dataset' has no settings inside it."),
+        ("nonsense", "--set nonsense: expected section.setting=value."),
+        ("speed.fast=1", "speed: no such setting; allowed: name, model, data, training, testing."),
+    ],
+)
+def test_a_wrong_setting_is_one_line_with_what_is_allowed(override, message):
+    with pytest.raises(WorkloadError) as caught:
+        load("paper", [override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+MALFORMED = {
+    "empty": ("", "mine.toml: name: missing."),
+    "not toml": ("name = ", "mine.toml: not valid TOML: Invalid value"),
+    "twice": ("name = 'a'\nname = 'b'", "mine.toml: not valid TOML: Cannot overwrite a value"),
+    "bytes": ("name = '\udcff'", "mine.toml: not valid TOML: 'utf-8' codec can't decode"),
+    "deep": ("x = " + "[" * 5000, "mine.toml: not valid TOML: "),
+    "no model": ("name = 'a'", "mine.toml: model: missing."),
+    "model is text": ("name = 'a'\nmodel = 'cnn'", "mine.toml: model: input should be a valid"),
+    "layers is a table": ("name = 'a'\n[model.layers]", "mine.toml: model.layers: input should be"),
+    "layer without type": (
+        "name = 'a'\n[[model.layers]]\nunits = 3",
+        "mine.toml: model.layers[0]: no layer type None; allowed: 'conv2d', ",
+    ),
+    "a layer that is none": (
+        "name = 'a'\nmodel.layers = [7]",
+        "mine.toml: model.layers[0]: ",
+    ),
+    "huge": ("#" + "x" * 1_000_001, "mine.toml: larger than 1000000 bytes; not a workload."),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_file_is_one_line(tmp_path, content, message):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(WorkloadError) as caught:
+        load(path)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_or_preset_that_is_not_there(tmp_path):
+    with pytest.raises(WorkloadError, match=r"mine\.toml: No such file or directory\."):
+        load(tmp_path / "mine.toml")
+    with pytest.raises(WorkloadError, match=r"no preset 'papr'; allowed: colour, keras, .*wide"):
+        load("papr")
+
+
+def test_a_users_file_works_as_a_preset_does(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        """
+        name = "mine"
+        [model]
+        layers = [{ type = "flatten" }, { type = "dense", units = 10, activation = "softmax" }]
+        [data]
+        dataset = "mnist"
+        [training]
+        optimizer = "adam"
+        learning_rate = 0.01
+        epochs = 1
+        batch_size = 16
+        """
+    )
+    workload = load(path, ["training.beta_1=0.8"])
+    assert workload.training.beta_1 == 0.8
+    assert workload.testing.batch_size == 1

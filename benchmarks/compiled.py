@@ -30,12 +30,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import myad
-from myad.compile import CompiledTraining, compile_training, jit
+from myad.compile import CompiledTraining, jit
 from myad.compile.build import PASSES, build
-from myad.compile.layout import Machine
-from myad.compile.module import Module
-from myad.compile.native import host
-from myad.trace import trace
+from myad.compile.llvm.module import Module
+from myad.compile.llvm.native import host
+from myad.compile.program.trace import trace
+from myad.compile.schedule.layout import Machine
+from myad.compiled import compile_training
 
 # workload, batch size, training images: enough for a second or more of the slowest engine
 CELLS = [

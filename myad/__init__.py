@@ -7,6 +7,7 @@ Operations live in `myad.ops`, layers in `myad.nn`; what is used most is here. d
 tour.
 """
 
+import importlib
 from typing import Any
 
 from myad import errors, init, nn, ops, optim, schedules
@@ -83,21 +84,24 @@ from myad.ops import (
 )
 from myad.optim import SGD, Adam, RMSprop
 from myad.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
-from myad.train import History, evaluate, fit, predict, read_images, training_step
+from myad.step import read_images, training_step
+from myad.train import History, evaluate, fit, predict
 from myad.transforms import grad, hessian_vector_product, jacobian, jvp, value_and_grad, vjp
 from myad.weights import from_keras, load, save, to_keras
 
 __version__ = "0.1.0"
 
-_COMPILED = ("compile_predict", "compile_training", "jit")
+_COMPILED = {
+    "compile_predict": "myad.compiled",
+    "compile_training": "myad.compiled",
+    "jit": "myad.compile",
+}
 
 
 def __getattr__(name: str) -> Any:
     """The compiler's entry points, imported when first asked for: they need llvmlite."""
     if name in _COMPILED:
-        import myad.compile
-
-        return getattr(myad.compile, name)
+        return getattr(importlib.import_module(_COMPILED[name]), name)
     raise AttributeError(f"module 'myad' has no attribute '{name}'")
 
 

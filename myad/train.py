@@ -1,9 +1,9 @@
-"""Training: one step as a pure function, the loop around it, and testing."""
+"""Training: the loop around a step, and testing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,15 +11,12 @@ import numpy as np
 
 from myad.callbacks import Callback, Progress
 from myad.core import Tensor, no_grad
-from myad.errors import DataError, NotFiniteError, OptionError
+from myad.errors import DataError, OptionError
 from myad.losses import Loss, loss_from
 from myad.memory import keep_freed_memory
 from myad.nn import Sequential
-from myad.ops.compare import cast
 from myad.optim import Optimizer, optimizer_from
-from myad.transforms import value_and_grad
-
-Step = Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]]
+from myad.step import absorbed, check_finite, read_images, training_step
 
 
 @dataclass
@@ -36,53 +33,6 @@ class History:
     val_loss: list[float] = field(default_factory=list)
     val_accuracy: list[float] = field(default_factory=list)
     optimizer_state: dict[str, Any] = field(default_factory=dict)
-
-
-def read_images(images: Any, dtype: Any) -> Any:
-    """Bytes as numbers in [0, 1]: uint8 · 1/255 in `dtype`; other images are returned unchanged."""
-    if images.dtype != np.uint8:
-        return images
-    dtype = np.dtype(dtype)
-    return cast(images, dtype=dtype) * np.asarray(1 / 255, dtype)
-
-
-def absorbed(model: Sequential, loss: Loss) -> tuple[Loss, bool]:
-    """The loss to compute, and whether the model's last activation is to be applied before it.
-
-    A cross-entropy takes the activation it fits out of the model and works on the logits.
-    """
-    last = getattr(model.layers[-1], "activation", None)
-    if loss.absorbs is not None and last == loss.absorbs and not getattr(loss, "from_logits", True):
-        return loss.on_logits(), False
-    return loss, True
-
-
-def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> Step:
-    """One step of training as a pure function:
-
-        step(parameters, optimizer_state, images, labels, key=None)
-            -> (loss, new parameters, new optimizer_state)
-
-    Args of the step: all parameters of the model by name, those that are not trained included;
-        the state as from `optimizer.init` of the trainable ones; a batch, uint8 images being read
-        as numbers in [0, 1]; a key for dropout. Arrays give arrays, tensors give tensors.
-    """
-    wanted, activate = absorbed(model, loss_from(loss))
-
-    def step(parameters: Any, optimizer_state: Any, images: Any, labels: Any, key: Any = None):
-        def objective(trainable: Any) -> Any:
-            x = read_images(images, model.dtype)
-            outputs, updates = model.apply(
-                {**parameters, **trainable}, x, training=True, key=key, activate_last=activate
-            )
-            return wanted(labels, outputs), updates
-
-        trainable = {name: parameters[name] for name in model.trainable}
-        (value, updates), gradients = value_and_grad(objective, has_aux=True)(trainable)
-        changed, state = optimizer.update(gradients, optimizer_state, trainable)
-        return value, {**parameters, **changed, **updates}, state
-
-    return step
 
 
 def fit(
@@ -181,7 +131,7 @@ def _eager_epochs(
 
 def _compiled_epochs(*arguments: Any) -> Iterator[float]:
     """As `_eager_epochs`, in native code where that can be made."""
-    from myad.compile import available, compiled_epochs  # llvmlite: eager training never needs it
+    from myad.compiled import available, compiled_epochs  # llvmlite: eager training never needs it
 
     return compiled_epochs(*arguments) if available() else _eager_epochs(*arguments)
 
@@ -251,15 +201,6 @@ def check_data(model: Sequential, images: np.ndarray, labels: np.ndarray, loss: 
                 f"data: labels must lie in [0, {classes}), the model's classes; got {low} to"
                 f" {high}."
             )
-
-
-def check_finite(total: float, epoch: int) -> None:
-    """Raise NotFiniteError if the loss of an epoch is NaN or infinite."""
-    if not np.isfinite(total):
-        raise NotFiniteError(
-            f"fit: the loss became {total} in epoch {epoch}. Look for NaN in the data, or take a"
-            " smaller learning rate."
-        )
 
 
 def epoch_orders(

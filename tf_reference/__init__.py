@@ -1,0 +1,1 @@
+"""The reference: the workload's CNN in Keras, as engines."""

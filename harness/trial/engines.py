@@ -18,7 +18,8 @@ from harness.errors import UsageError
 from harness.records.models import EngineEntry
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("myad", "tf_reference", "peers")
+ROOMS = ("engines", "tf_reference")
+LIBRARIES = ("myad",)  # of the project, and part of an engine that imports them
 ENTRY_POINTS = "bench.engines"
 DEFAULT = ("myad", "tensorflow")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -145,7 +146,7 @@ def _from_files(root: Path) -> list[Engine]:
             name = path.stem.removeprefix("engine_").replace("_", "-")
             _check_name(name, path.name)
             summary, missing = _read(path, root)
-            files = tuple(sorted(path.parent.rglob("*.py")))
+            files = tuple(sorted(_sources(path, root)))
             engines.append(Engine(name, (*PYTHON, str(path)), "file", summary, files, missing))
     return engines
 
@@ -168,29 +169,52 @@ def _read(path: Path, root: Path) -> tuple[str, tuple[str, ...]]:
     """First line of an engine file's docstring, and the modules it imports that are not there.
 
     What is imported lazily, inside functions, counts too: that is where engines import frameworks.
-    Modules of the engine's own room are followed one level, since a model often has its own file.
+    Modules in the rooms of engines are followed, since a model often has its own file.
     """
     try:
         parsed = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, OSError) as error:
         return f"cannot be read: {error}", ("a readable file",)
     summary = (ast.get_docstring(parsed) or "").partition("\n")[0]
-    modules = _imported(parsed)
-    for module in sorted(modules):
-        neighbour = root / Path(*module.split(".")).with_suffix(".py")
-        if module.partition(".")[0] in ROOMS and neighbour.is_file():
-            modules |= _imported(ast.parse(neighbour.read_text(encoding="utf-8")))
+    rooms = [file for file in _sources(path, root) if file.parent.name in ROOMS]
+    modules = set().union(*(_imported(file) for file in {path, *rooms}))
     tops = sorted({module.partition(".")[0] for module in modules} - {"harness", *ROOMS})
     return summary, tuple(top for top in tops if importlib.util.find_spec(top) is None)
 
 
-def _imported(parsed: ast.Module) -> set[str]:
+def _sources(path: Path, root: Path) -> set[Path]:
+    """The engine's file and what it imports of the project, however far: the engine's own code.
+
+    In the rooms of engines file by file, so that one rival's change does not touch another's
+    records; of a library in the project (`myad`) every file. `harness` is no part of an engine.
+    """
+    found, waiting = {path}, [path]
+    while waiting:
+        for module in _imported(waiting.pop()):
+            top = module.partition(".")[0]
+            if top in ROOMS:
+                new = {root.joinpath(*module.split(".")).with_suffix(".py")}
+            else:
+                new = set((root / top).rglob("*.py")) if top in LIBRARIES else set()
+            new = {file for file in new - found if file.is_file()}
+            found |= new
+            waiting += [file for file in new if top in ROOMS]
+    return found
+
+
+def _imported(path: Path) -> set[str]:
+    """Names of the modules that a file imports; nothing for one that cannot be read."""
+    try:
+        parsed = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError, OSError):
+        return set()
     names: set[str] = set()
     for node in ast.walk(parsed):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module)
+            # `from engines import model_jax` names a module, too
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
 
 

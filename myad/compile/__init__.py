@@ -5,19 +5,14 @@ axes, register blocks) → `lower` (loop code) → `render` (LLVM IR) → `nativ
 docs/compiler.md walks it with a small net.
 """
 
-from myad.compile.fit import available, compile_predict, compile_training, compiled_epochs
 from myad.compile.function import CompiledFunction, CompiledPredict, jit
-from myad.compile.native import host
+from myad.compile.llvm.native import host
 from myad.compile.training import CompiledTraining
 
 __all__ = [
     "CompiledFunction",
     "CompiledPredict",
     "CompiledTraining",
-    "available",
-    "compile_predict",
-    "compile_training",
-    "compiled_epochs",
     "host",
     "jit",
 ]

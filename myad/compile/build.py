@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from myad.compile.expr import Buffer, Expr, Load, loads, rewrite
-from myad.compile.fuse import fuse, kernels_of
-from myad.compile.interpret import DTYPES
-from myad.compile.kernel import Kernel, KernelBuilder, Source
-from myad.compile.layout import Layout, Machine
-from myad.compile.loops import BYTES, LoopCode, Storage
-from myad.compile.lower import lower
-from myad.compile.schedule import choose, natural, plan
-from myad.compile.simplify import expand, remove_unread, simplify
-from myad.compile.split import split_dimensions
-from myad.program import Program
+from myad.compile.kernels.expr import Buffer, Expr, Load, loads, rewrite
+from myad.compile.kernels.fuse import fuse, kernels_of
+from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source
+from myad.compile.kernels.split import split_dimensions
+from myad.compile.loops.interpret import DTYPES
+from myad.compile.loops.loops import BYTES, LoopCode, Storage
+from myad.compile.loops.lower import lower
+from myad.compile.program.program import Program
+from myad.compile.program.simplify import expand, remove_unread, simplify
+from myad.compile.schedule.layout import Layout, Machine
+from myad.compile.schedule.search import choose, natural, plan
 
 PASSES = ("fold", "fuse", "split", "layouts")  # what can be left out, to see what it gains
 ALIGN = 64  # bytes: a cache line, and the widest vector

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from myad.compile.build import build
-from myad.compile.module import Module
-from myad.compile.native import host
+from myad.compile.llvm.module import Module
+from myad.compile.llvm.native import host
+from myad.compile.program.trace import Argument, flatten, trace, unflatten
 from myad.errors import DataError
-from myad.trace import Argument, flatten, trace, unflatten
 
 
 class CompiledFunction:

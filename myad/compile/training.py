@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from myad.compile.build import Plan, build
-from myad.compile.expr import Buffer
-from myad.compile.module import Module
-from myad.compile.native import host
+from myad.compile.kernels.expr import Buffer
+from myad.compile.llvm.module import Module
+from myad.compile.llvm.native import host
+from myad.compile.program.trace import Argument, flatten, trace, unflatten
 from myad.errors import CompileError, DataError
-from myad.trace import Argument, flatten, trace, unflatten
 
 SLICE_S = 0.05  # native code runs this long before Python looks for Ctrl-C
 

@@ -19,14 +19,14 @@ def test_the_projects_engines_are_found():
     found = find()
     assert {"myad", "myad-eager", "tensorflow", "pytorch", "jax"} <= set(found)
     assert found["myad"].source == "file"
-    assert found["myad"].entry().command == ["python", "-P", "myad/engine_myad.py"]
+    assert found["myad"].entry().command == ["python", "-P", "engines/engine_myad.py"]
     assert len(found["myad"].entry().sha256 or "") == 64
 
 
 def room(tmp_path, **files):
-    (tmp_path / "peers").mkdir()
+    (tmp_path / "engines").mkdir()
     for name, text in files.items():
-        (tmp_path / "peers" / f"{name}.py").write_text(text)
+        (tmp_path / "engines" / f"{name}.py").write_text(text)
     return tmp_path
 
 
@@ -43,7 +43,7 @@ def test_missing_framework_is_named_without_importing_anything(tmp_path):
 
 def test_imports_of_a_neighbouring_file_count(tmp_path):
     root = room(
-        tmp_path, engine_x="from peers.model_x import net\n", model_x="import nothing_here\n"
+        tmp_path, engine_x="from engines.model_x import net\n", model_x="import nothing_here\n"
     )
     assert find(root)["x"].missing == ("nothing_here",)
 
@@ -56,8 +56,8 @@ def test_file_that_is_not_python_is_listed_as_broken(tmp_path):
 
 def test_two_engines_of_one_name(tmp_path):
     root = room(tmp_path, engine_x="")
-    (tmp_path / "myad").mkdir()
-    (tmp_path / "myad" / "engine_x.py").write_text("")
+    (tmp_path / "tf_reference").mkdir()
+    (tmp_path / "tf_reference" / "engine_x.py").write_text("")
     with pytest.raises(UsageError, match="two engines are called 'x'"):
         find(root)
 
@@ -99,7 +99,7 @@ def test_engines_command_as_json(capsys):
     assert cli.main(["engines", "--format", "json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["myad"]["can_run"] is True
-    assert rows["myad"]["command"] == ["python", "-P", "myad/engine_myad.py"]
+    assert rows["myad"]["command"] == ["python", "-P", "engines/engine_myad.py"]
 
 
 THIRD = '''"""A third engine: the fake one, under a name of its own."""
@@ -115,8 +115,8 @@ def test_dropped_engine_file_is_listed_and_runs_with_nothing_else_touched(home, 
     ignored = shutil.ignore_patterns("__pycache__", "*.gz")
     shutil.copytree(ROOT / "harness", copy / "harness", ignore=ignored)
     fake = Path(__file__).parents[2] / "fakes" / "engine.py"
-    (copy / "peers").mkdir()
-    (copy / "peers" / "engine_third.py").write_text(THIRD.format(fake=str(fake)))
+    (copy / "engines").mkdir()
+    (copy / "engines" / "engine_third.py").write_text(THIRD.format(fake=str(fake)))
     environment = {**os.environ, "PYTHONPATH": str(copy)}
 
     def bench(*arguments):

@@ -11,14 +11,9 @@ import numpy as np
 import pytest
 
 import myad
-from myad.compile import (
-    CompiledTraining,
-    compile_predict,
-    compile_training,
-    function,
-    native,
-    training,
-)
+from myad.compile import CompiledTraining, function, training
+from myad.compile.llvm import native
+from myad.compiled import compile_predict, compile_training
 from myad.errors import CompileError, DataError, NotFiniteError
 
 LAST = [myad.Flatten(), myad.Dense(4, activation="softmax")]
@@ -162,7 +157,7 @@ def test_without_llvmlite_training_is_eager_and_says_so(monkeypatch, capsys, dat
     def missing():
         raise CompileError("compile: llvmlite is not usable here (No module named 'llvmlite').")
 
-    monkeypatch.setattr("myad.compile.fit.host", missing)
+    monkeypatch.setattr("myad.compiled.host", missing)
     images, labels = data()
     eager, native_model = small(), small()
     for model, compiled in ((eager, False), (native_model, True)):
@@ -199,7 +194,7 @@ GUARDED = """
 import ctypes, mmap, sys
 import numpy as np
 import myad
-from myad.compile import compile_training, compile_predict
+from myad.compiled import compile_training, compile_predict
 PAGE = mmap.PAGESIZE
 libc = ctypes.CDLL(None, use_errno=True)
 def guarded(array):

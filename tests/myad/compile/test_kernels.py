@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from myad.compile.build import build
-from myad.compile.layout import Machine
-from myad.compile.module import Module, run_interpreted
+from myad.compile.llvm.module import Module, run_interpreted
+from myad.compile.program.trace import trace
+from myad.compile.schedule.layout import Machine
 from myad.core import PRIMITIVES
-from myad.trace import trace
 
 MACHINES = {"avx512": Machine(64, 32), "avx2": Machine(32, 16), "sse": Machine(16, 16)}
 # Places that data decides cannot be affine: these stay eager, and `compile` says so by name.

@@ -5,16 +5,16 @@ import ctypes
 import numpy as np
 import pytest
 
-from myad.compile.expr import Buffer, cast
-from myad.compile.index import Affine, Axis, affine
-from myad.compile.interpret import interpret
-from myad.compile.kernel import KernelBuilder, Source
-from myad.compile.layout import Layout, Machine
-from myad.compile.loops import LoopBuilder, Storage, check
-from myad.compile.lower import Schedule, lower
-from myad.compile.native import NativeModule
-from myad.compile.render import Renderer
-from myad.compile.schedule import choose, plan
+from myad.compile.kernels.expr import Buffer, cast
+from myad.compile.kernels.index import Affine, Axis, affine
+from myad.compile.kernels.kernel import KernelBuilder, Source
+from myad.compile.llvm.native import NativeModule
+from myad.compile.llvm.render import Renderer
+from myad.compile.loops.interpret import interpret
+from myad.compile.loops.loops import LoopBuilder, Storage, check
+from myad.compile.loops.lower import Schedule, lower
+from myad.compile.schedule.layout import Layout, Machine
+from myad.compile.schedule.search import choose, plan
 from myad.errors import CompileError
 
 WIDE = Machine(64, 32)

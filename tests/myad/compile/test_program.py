@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import myad
-from myad.compile.simplify import fold_constants, merge_equal, remove_unread, simplify
+from myad.compile.program.program import Program, Step
+from myad.compile.program.simplify import fold_constants, merge_equal, remove_unread, simplify
+from myad.compile.program.trace import trace
 from myad.core import PRIMITIVES
 from myad.errors import CompileError, ShapeError, TraceError
 from myad.ops.index import gather
-from myad.program import Program, Step
-from myad.trace import trace
 
 X = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]])
 

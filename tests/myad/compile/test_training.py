@@ -6,11 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import myad
-from myad.compile import compile_predict
 from myad.compile.build import PASSES, build
-from myad.compile.layout import Machine
-from myad.compile.module import Module
-from myad.trace import trace
+from myad.compile.llvm.module import Module
+from myad.compile.program.trace import trace
+from myad.compile.schedule.layout import Machine
+from myad.compiled import compile_predict
 
 STEPS = 1000
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from myad.compile.native import NativeModule
-from myad.compile.vectormath import exp
+from myad.compile.llvm.native import NativeModule
+from myad.compile.llvm.vectormath import exp
 
 LANES = 8
 

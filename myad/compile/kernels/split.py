@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from myad.compile.expr import Buffer, Expr, Load, rewrite
-from myad.compile.index import Affine, Axis, affine
-from myad.compile.kernel import Kernel
+from myad.compile.kernels.expr import Buffer, Expr, Load, rewrite
+from myad.compile.kernels.index import Affine, Axis, affine
+from myad.compile.kernels.kernel import Kernel
 
 SHORT_ROW = 4  # a last dimension below this fills too little of a vector to be worth a row
 

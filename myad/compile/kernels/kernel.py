@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from myad.compile.expr import (
+from myad.compile.kernels.expr import (
     AxisValue,
     Buffer,
     Choose,
@@ -30,7 +30,7 @@ from myad.compile.expr import (
     substitute,
     walk,
 )  # fmt: skip
-from myad.compile.index import Affine, Axis, Index, affine
+from myad.compile.kernels.index import Affine, Axis, Index, affine
 
 IDENTITY = {"add": 0.0, "max": -math.inf, "min": math.inf}
 

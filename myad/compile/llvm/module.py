@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from myad.compile.build import Plan, view
-from myad.compile.expr import Buffer
-from myad.compile.interpret import DTYPES, interpret
-from myad.compile.layout import Layout
-from myad.compile.loops import BYTES, Storage
-from myad.compile.native import NativeModule
-from myad.compile.render import Renderer
+from myad.compile.kernels.expr import Buffer
+from myad.compile.llvm.native import NativeModule
+from myad.compile.llvm.render import Renderer
+from myad.compile.loops.interpret import DTYPES, interpret
+from myad.compile.loops.loops import BYTES, Storage
+from myad.compile.schedule.layout import Layout
 
 
 class Module:

@@ -13,8 +13,8 @@ def train(job: Job, report: Report) -> None:
         import numpy as np
 
         import myad
-        import myad.compile as compiler
-        from myad import engine_myad_eager as eager
+        import myad.compiled as compiler
+        from engines import engine_myad_eager as eager
     if not compiler.available():
         eager.train(job, report)
         return
@@ -35,7 +35,7 @@ def train(job: Job, report: Report) -> None:
         for epoch in range(settings.epochs):
             start = time.perf_counter()
             loss = training.epoch(images, labels, None if order is None else order[epoch])
-            myad.train.check_finite(loss, epoch + 1)
+            myad.step.check_finite(loss, epoch + 1)
             seconds = time.perf_counter() - start
             report.epoch(epoch + 1, seconds=seconds, loss=loss, examples=len(images))
     with report.phase("save"):
@@ -50,8 +50,8 @@ def test(job: Job, report: Report) -> None:
         import numpy as np
 
         import myad
-        import myad.compile as compiler
-        from myad import engine_myad_eager as eager
+        import myad.compiled as compiler
+        from engines import engine_myad_eager as eager
     if not compiler.available():
         eager.test(job, report)
         return

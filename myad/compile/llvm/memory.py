@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from myad.compile.index import Affine, Axis
-from myad.compile.ir import FLOATS, MEMORY, suffix_of, type_of, vector
-from myad.compile.loops import BYTES, LoopCode, Storage, Store, Value
+from myad.compile.kernels.index import Affine, Axis
+from myad.compile.llvm.ir import FLOATS, MEMORY, suffix_of, type_of, vector
+from myad.compile.loops.loops import BYTES, LoopCode, Storage, Store, Value
 
 if TYPE_CHECKING:
-    from myad.compile.render import Renderer
+    from myad.compile.llvm.render import Renderer
 
 
 class Memory:

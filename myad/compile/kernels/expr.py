@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from myad.compile.index import Affine, Axis
+from myad.compile.kernels.index import Affine, Axis
 
 # Operations of an expression, which are those of the loop code too, and their number of operands.
 ARITY = {

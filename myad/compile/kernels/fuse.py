@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from myad.compile.expr import (
+from myad.compile.kernels.expr import (
     Apply,
     Buffer,
     Const,
@@ -22,11 +22,11 @@ from myad.compile.expr import (
     substitute,
     walk,
 )  # fmt: skip
-from myad.compile.index import Affine, Axis, affine
-from myad.compile.kernel import Kernel, KernelBuilder, Source, sum_of
-from myad.compile.schedule import COST
+from myad.compile.kernels.index import Affine, Axis, affine
+from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source, sum_of
+from myad.compile.program.program import Program, Variable
+from myad.compile.schedule.search import COST
 from myad.errors import CompileError
-from myad.program import Program, Variable
 
 DTYPES = {"float32": "f32", "float64": "f64", "int32": "i32", "uint32": "u32", "uint8": "u8",
           "bool": "bool", "int64": "i32"}  # fmt: skip

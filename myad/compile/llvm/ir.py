@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from myad.compile.loops import BYTES
+from myad.compile.loops.loops import BYTES
 
 TYPES = {"f32": "float", "f64": "double", "i32": "i32", "u32": "i32", "u8": "i8", "bool": "i1",
          "i64": "i64"}  # fmt: skip

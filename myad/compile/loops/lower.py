@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from myad.compile.access import Access, Env
-from myad.compile.expr import Apply, AxisValue, Buffer, Choose, Const, Expr, Load, Sum
-from myad.compile.index import Affine, Axis, affine
-from myad.compile.kernel import IDENTITY, Kernel
-from myad.compile.layout import Layout
-from myad.compile.loops import LoopBuilder, LoopCode, Value, check
+from myad.compile.kernels.expr import Apply, AxisValue, Buffer, Choose, Const, Expr, Load, Sum
+from myad.compile.kernels.index import Affine, Axis, affine
+from myad.compile.kernels.kernel import IDENTITY, Kernel
+from myad.compile.loops.access import Access, Env
+from myad.compile.loops.loops import LoopBuilder, LoopCode, Value, check
+from myad.compile.schedule.layout import Layout
 
 
 @dataclass

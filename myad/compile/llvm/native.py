@@ -6,7 +6,7 @@ import os
 from functools import cache
 from typing import Any
 
-from myad.compile.layout import Machine
+from myad.compile.schedule.layout import Machine
 from myad.errors import CompileError
 
 

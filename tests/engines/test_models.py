@@ -28,7 +28,7 @@ UNKNOWN = ({"type": "flatten"}, {"type": "attention"}, DENSE)
 
 
 def test_an_unknown_layer_is_refused_by_name():
-    from peers import model_jax, model_pytorch
+    from engines import model_jax, model_pytorch
 
     with pytest.raises(Unsupported, match=r"layer 1 \('attention'\)"):
         model_jax.forward(workload(*UNKNOWN))
@@ -41,14 +41,14 @@ def test_an_unknown_layer_is_refused_by_name():
     [(5, 3, 1, (1, 1)), (5, 2, 1, (0, 1)), (5, 2, 2, (0, 1)), (4, 3, 2, (0, 1)), (4, 2, 2, (0, 0))],
 )
 def test_same_padding_puts_an_odd_pixel_last(size, window, stride, pads):
-    from peers.model_pytorch import SamePadding
+    from engines.model_pytorch import SamePadding
 
     padding = SamePadding((size,), (window,), (stride,), 0.0)
     assert tuple(padding.pads) == pads
 
 
 def test_pytorch_reads_and_writes_the_shared_layout(tmp_path):
-    from peers.model_pytorch import Network
+    from engines.model_pytorch import Network
 
     conv = {
         "type": "conv2d",
@@ -75,7 +75,7 @@ def test_pytorch_reads_and_writes_the_shared_layout(tmp_path):
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(("channels", "filters"), [(1, 1), (2, 3)])
 def test_jax_convolution_by_hand_is_jaxs_own(rules, padding, channels, filters):
-    from peers import model_jax
+    from engines import model_jax
 
     rng = np.random.default_rng(2)
     layer = workload(
@@ -106,7 +106,7 @@ def _padded(x: np.ndarray, padding: str) -> np.ndarray:
 
 
 def test_the_engines_import_their_framework_only_when_asked():
-    code = "import sys, peers.engine_jax, peers.engine_pytorch; print(*sys.modules)"
+    code = "import sys, engines.engine_jax, engines.engine_pytorch; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

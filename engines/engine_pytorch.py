@@ -10,7 +10,7 @@ from harness.contract import Job, Report, run_engine
 if TYPE_CHECKING:
     import torch
 
-    from peers.model_pytorch import Network, Update
+    from engines.model_pytorch import Network, Update
 
 
 def train(job: Job, report: Report) -> None:
@@ -20,7 +20,7 @@ def train(job: Job, report: Report) -> None:
         import numpy as np
         import torch
 
-        from peers import model_pytorch
+        from engines import model_pytorch
     _configure(job)
     with report.phase("load"):
         dtype = getattr(torch, settings.dtype)
@@ -70,7 +70,7 @@ def test(job: Job, report: Report) -> None:
         import numpy as np
         import torch
 
-        from peers import model_pytorch
+        from engines import model_pytorch
     _configure(job)
     with report.phase("load"):
         dtype = getattr(torch, job.workload.training.dtype)

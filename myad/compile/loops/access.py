@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from myad.compile.expr import Buffer, Expr, Load
-from myad.compile.index import Affine, Axis, affine
-from myad.compile.kernel import Kernel
-from myad.compile.layout import Layout
-from myad.compile.loops import LoopBuilder, Value
+from myad.compile.kernels.expr import Buffer, Expr, Load
+from myad.compile.kernels.index import Affine, Axis, affine
+from myad.compile.kernels.kernel import Kernel
+from myad.compile.loops.loops import LoopBuilder, Value
+from myad.compile.schedule.layout import Layout
 
 Env = dict[Axis, Affine]
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from myad.compile.expr import COMPARISONS
-from myad.compile.index import Affine, Axis, affine
+from myad.compile.kernels.expr import COMPARISONS
+from myad.compile.kernels.index import Affine, Axis, affine
 from myad.errors import CompileError
 
 BYTES = {"f32": 4, "f64": 8, "i32": 4, "u32": 4, "u8": 1, "bool": 1, "i64": 8}

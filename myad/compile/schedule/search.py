@@ -12,12 +12,12 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 
-from myad.compile.expr import Apply, Buffer, Expr, Load, loads, walk
-from myad.compile.index import Axis
-from myad.compile.kernel import Kernel
-from myad.compile.layout import Layout, Machine
-from myad.compile.loops import BYTES
-from myad.compile.lower import Schedule
+from myad.compile.kernels.expr import Apply, Buffer, Expr, Load, loads, walk
+from myad.compile.kernels.index import Axis
+from myad.compile.kernels.kernel import Kernel
+from myad.compile.loops.loops import BYTES
+from myad.compile.loops.lower import Schedule
+from myad.compile.schedule.layout import Layout, Machine
 
 # Cost of an operation on one vector, in fused multiply-adds; what is not named costs 1.
 COST = {"div": 4, "sqrt": 6, "exp": 10, "log": 60, "tanh": 60, "pow": 120, "mul": 0.5, "cast": 0.5}

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from myad.compile.program.program import Program
 from myad.core import Tensor
 from myad.errors import CompileError
-from myad.program import Program
 
 
 @dataclass(frozen=True)

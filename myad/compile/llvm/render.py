@@ -7,8 +7,8 @@ meaning: a run that diverges must show it.
 
 from __future__ import annotations
 
-from myad.compile.index import Affine
-from myad.compile.ir import (
+from myad.compile.kernels.index import Affine
+from myad.compile.llvm.ir import (
     FAST,
     FLOATS,
     TYPES,
@@ -18,9 +18,9 @@ from myad.compile.ir import (
     type_of,
     vector,
 )
-from myad.compile.loops import Loop, LoopCode, Statement, Store, Value, Zero
-from myad.compile.render_memory import Memory
-from myad.compile.vectormath import VECTOR_FUNCTIONS
+from myad.compile.llvm.memory import Memory
+from myad.compile.llvm.vectormath import VECTOR_FUNCTIONS
+from myad.compile.loops.loops import Loop, LoopCode, Statement, Store, Value, Zero
 
 _FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor",

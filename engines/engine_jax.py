@@ -40,7 +40,7 @@ def train_with(rules: str, job: Job, report: Report) -> None:
         import jax
         import numpy as np
 
-        from peers import model_jax
+        from engines import model_jax
     jax.config.update("jax_enable_x64", settings.dtype == "float64")
     with report.phase("load"):
         images = jax.device_put(np.load(job.data.images))
@@ -78,7 +78,7 @@ def test_with(rules: str, job: Job, report: Report) -> None:
         import jax
         import numpy as np
 
-        from peers import model_jax
+        from engines import model_jax
     jax.config.update("jax_enable_x64", dtype == "float64")
     with report.phase("load"):
         images = jax.device_put(np.load(job.data.images))

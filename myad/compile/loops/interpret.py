@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from myad.compile.index import Affine, Axis
-from myad.compile.loops import Loop, LoopCode, Statement, Storage, Store, Value, Zero
+from myad.compile.kernels.index import Affine, Axis
+from myad.compile.loops.loops import Loop, LoopCode, Statement, Storage, Store, Value, Zero
 
 DTYPES: dict[str, Any] = {
     "f32": np.float32, "f64": np.float64, "i32": np.int32, "u32": np.uint32, "i64": np.int64,

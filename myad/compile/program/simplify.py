@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from myad.compile.kernel import common_factors
+from myad.compile.kernels.kernel import common_factors
+from myad.compile.program.program import Program, Step, Variable
 from myad.core import Tensor
 from myad.errors import CompileError
-from myad.program import Program, Step, Variable
 
 Replace = Callable[[Program, Step, list[Variable]], Variable]
 

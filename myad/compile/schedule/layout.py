@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from myad.compile.expr import Buffer
-from myad.compile.index import Affine, Axis
-from myad.compile.loops import BYTES, Storage
+from myad.compile.kernels.expr import Buffer
+from myad.compile.kernels.index import Affine, Axis
+from myad.compile.loops.loops import BYTES, Storage
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What `fit(..., compiled=True)` runs: the epochs of `myad.train` in native code."""
+"""What `fit(..., compiled=True)` runs: the epochs of training in native code."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from myad.compile.function import CompiledPredict
-from myad.compile.native import host
+from myad.compile.llvm.native import host
 from myad.compile.training import CompiledTraining
 from myad.errors import CompileError
-from myad.train import check_finite, read_images, training_step
+from myad.step import check_finite, read_images, training_step
 
 
 def available() -> bool:

@@ -6,8 +6,8 @@ views and a matrix product, the same network trains several times faster.
 
 from functools import partial
 
+from engines.engine_jax import test_with, train_with
 from harness.contract import run_engine
-from peers.engine_jax import test_with, train_with
 
 if __name__ == "__main__":
     run_engine(train=partial(train_with, "TUNED_LAYERS"), test=partial(test_with, "TUNED_LAYERS"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness import units
-from harness.records.models import PhaseResult, Trial
+from harness.records.models import ProcessResult, Trial
 
 Kind = Literal["time", "memory", "accuracy"]
 
@@ -34,23 +34,23 @@ class Metric:
         return forms[self.kind](value)
 
 
-def _wall(phase: str) -> Callable[[Trial], float | None]:
+def _wall(process: str) -> Callable[[Trial], float | None]:
     def read(trial: Trial) -> float | None:
-        process = getattr(trial, phase)
-        return process.wall_s if process is not None else None
+        result = getattr(trial, process)
+        return result.wall_s if result is not None else None
 
     return read
 
 
-def _loop(phase: str) -> Callable[[Trial], float | None]:
+def _loop(process: str) -> Callable[[Trial], float | None]:
     def read(trial: Trial) -> float | None:
-        process = getattr(trial, phase)
-        return process.phases.get(phase) if process is not None else None
+        result = getattr(trial, process)  # its own loop is the phase of the same name
+        return result.phases.get(process) if result is not None else None
 
     return read
 
 
-def peak_bytes(process: PhaseResult | None) -> float | None:
+def peak_bytes(process: ProcessResult | None) -> float | None:
     """Peak memory of one process: of its tree if it had children, else the kernel's own figure."""
     if process is None:
         return None

@@ -6,7 +6,7 @@ from collections import Counter
 from harness import units
 from harness.analysis.analysis import Analysis
 from harness.analysis.metrics import BY_KEY, Metric
-from harness.records.models import PhaseResult, Trial
+from harness.records.models import ProcessResult, Trial
 from harness.stats import Drift, decide, drift, slot_effect, slot_p
 
 SLOWEST = 0.10  # a slowest trial further above the median is worth a look
@@ -232,7 +232,7 @@ def _processes(analysis: Analysis) -> list[str]:
     return texts
 
 
-def _results(analysis: Analysis, engine: str) -> list[PhaseResult]:
+def _results(analysis: Analysis, engine: str) -> list[ProcessResult]:
     trials = [t for t in analysis.run.valid() if t.engine == engine]
     return [p for t in trials for p in (t.train, t.test) if p is not None]
 

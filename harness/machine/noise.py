@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.records.models import PhaseResult, Witnesses
+from harness.records.models import ProcessResult, Witnesses
 
 # The fixed rule. Each is a share of the wall time during which something else happened.
 OTHER_CPU_SHARE = 0.10  # of one core: a competitor on another core still takes cache and clock
@@ -96,31 +96,33 @@ def energy_j(before: Snapshot, after: Snapshot) -> float | None:
     return total / 1e6
 
 
-def disturbances(phase: str, result: PhaseResult) -> list[str]:
+def disturbances(process: str, result: ProcessResult) -> list[str]:
     """Why a process of a trial counts as disturbed, each with the number that says so."""
     seen, wall = result.witnesses, result.wall_s
     if not wall:
         return []
     found = []
     if seen.steal_s is not None and seen.steal_s > max(STEAL_SHARE * wall, 0.02):
-        found.append(f"{phase}: the hypervisor took {seen.steal_s:.2f} s of {wall:.2f} s")
+        found.append(f"{process}: the hypervisor took {seen.steal_s:.2f} s of {wall:.2f} s")
     if (seen.swapped_pages or 0) > SWAPPED_PAGES:
-        found.append(f"{phase}: {seen.swapped_pages} pages were swapped")
+        found.append(f"{process}: {seen.swapped_pages} pages were swapped")
     if seen.throttled:
-        found.append(f"{phase}: the processor was throttled {seen.throttled} times")
+        found.append(f"{process}: the processor was throttled {seen.throttled} times")
     if wall < SHORTEST_S:
         return found
     if (seen.other_cpu_s or 0.0) > OTHER_CPU_SHARE * wall:
-        found.append(f"{phase}: other processes used {seen.other_cpu_s:.2f} s CPU in {wall:.2f} s")
+        found.append(
+            f"{process}: other processes used {seen.other_cpu_s:.2f} s CPU in {wall:.2f} s"
+        )
     for what in ("memory", "io"):
         waited = getattr(seen, f"pressure_{what}_s") or 0.0
         if waited > PRESSURE_SHARE * wall:
-            found.append(f"{phase}: tasks waited {waited:.2f} s for {what}")
+            found.append(f"{process}: tasks waited {waited:.2f} s for {what}")
     # a runtime with many threads takes the core from itself: its switches witness nothing
     alone = (result.threads_seen or 1) == 1
     switches = result.involuntary_switches or 0
     if alone and switches > SWITCHES_PER_S * wall:
-        found.append(f"{phase}: {switches} involuntary context switches in {wall:.2f} s")
+        found.append(f"{process}: {switches} involuntary context switches in {wall:.2f} s")
     return found
 
 

@@ -80,7 +80,7 @@ class Witnesses(Strict):
     frequency_after_mhz: float | None = None
 
 
-class PhaseResult(Strict):
+class ProcessResult(Strict):
     """One process of a trial (its `train` or its `test`).
 
     Seconds: wall_s (launcher: spawn to wait4), outer_wall_s (the harness's clock around the
@@ -158,8 +158,8 @@ class Trial(Planned):
     schema_version: Literal[1] = 1
     state: State
     at: str
-    train: PhaseResult | None = None
-    test: PhaseResult | None = None
+    train: ProcessResult | None = None
+    test: ProcessResult | None = None
     accuracy: float | None = Field(default=None, ge=0, le=1)
     correct: Count | None = None
     test_count: Count | None = None

@@ -66,10 +66,10 @@ class Run:
             key for key in schedule.points(self.manifest) if key not in done and key.engine in able
         ]
 
-    def trial_folder(self, trial: Planned, phase: str | None = None) -> Path:
+    def trial_folder(self, trial: Planned, process: str | None = None) -> Path:
         """Folder of a trial, or of its "train" or "test" process."""
         folder = self.folder / "trials" / trial.id
-        return folder / phase if phase else folder
+        return folder / process if process else folder
 
 
 def read_run(folder: Path) -> Run:

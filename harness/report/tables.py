@@ -15,7 +15,7 @@ from harness.analysis.metrics import METRICS, Metric, peak_bytes
 from harness.analysis.published import PUBLISHED, RATIO, compared, exact
 from harness.analysis.seeds import Spread
 from harness.analysis.warnings import outcome
-from harness.records.models import PhaseResult, Trial
+from harness.records.models import ProcessResult, Trial
 from harness.stats import accuracy_word
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -216,12 +216,12 @@ def _trial_row(trial: Trial) -> dict[str, object]:
         "failure": trial.failure,
         **{metric.key: metric.read(trial) for metric in METRICS},
     }
-    for phase in ("train", "test"):
-        row |= {f"{phase}_{k}": v for k, v in _process_row(getattr(trial, phase)).items()}
+    for process in ("train", "test"):
+        row |= {f"{process}_{k}": v for k, v in _process_row(getattr(trial, process)).items()}
     return row
 
 
-def _process_row(process: PhaseResult | None) -> dict[str, object]:
+def _process_row(process: ProcessResult | None) -> dict[str, object]:
     figures = process.phases if process is not None else {}
     return {
         "user_s": process.user_s if process else None,

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from harness.contract import PROTOCOL
 
-Phase = Literal["train", "test"]
+Process = Literal["train", "test"]
 
 
 def job(
-    phase: Phase,
+    process: Process,
     engine: str,
     workload: dict[str, Any],
     folder: Path,
@@ -31,10 +31,10 @@ def job(
     as the labels of the test images stay with the harness. weights: written by training, read by
     testing.
     """
-    predictions = folder / "predictions.npy" if phase == "test" else None
+    predictions = folder / "predictions.npy" if process == "test" else None
     return {
         "protocol": PROTOCOL,
-        "phase": phase,
+        "phase": process,  # the contract's word
         "engine": engine,
         "nonce": secrets.token_hex(16),
         "seed": seed,

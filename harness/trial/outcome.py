@@ -7,7 +7,7 @@ from typing import Any
 from harness.machine.noise import energy_j, witnesses
 from harness.process.supervise import Limits, Measurement
 from harness.process.timeline import peaks
-from harness.records.models import PhaseResult
+from harness.records.models import ProcessResult
 from harness.trial.answer import EngineReport, Fault, check_report, check_weights, read_report
 
 TAIL_BYTES = 2000  # of each log, kept in the record for the report
@@ -19,7 +19,7 @@ CPU_RATIO_FROM_S = 1.0  # a ratio of shorter times says little
 
 def conclude(
     seen: Measurement, job: dict[str, Any], folder: Path, limits: Limits, examples: int
-) -> PhaseResult:
+) -> ProcessResult:
     """The record of one process.
 
     Args:
@@ -51,11 +51,11 @@ def conclude(
     return result
 
 
-def _figures(seen: Measurement) -> PhaseResult:
+def _figures(seen: Measurement) -> ProcessResult:
     """The numbers of launcher, sampler and witnesses, as a record that is "ok" so far."""
     ended = seen.ended
     if not ended:
-        return PhaseResult(outcome="ok", outer_wall_s=seen.outer_wall_s)
+        return ProcessResult(outcome="ok", outer_wall_s=seen.outer_wall_s)
     left = ended["left_behind"]
     user_s, system_s = ended["user_s"] + left["user_s"], ended["system_s"] + left["system_s"]
     wall_s = (ended["end_ns"] - ended["start_ns"]) / 1e9
@@ -68,7 +68,7 @@ def _figures(seen: Measurement) -> PhaseResult:
         seen.group_peak,
         ended["memory_method"],
     )
-    result = PhaseResult(
+    result = ProcessResult(
         outcome="ok",
         wall_s=wall_s,
         outer_wall_s=seen.outer_wall_s,
@@ -113,7 +113,7 @@ def _degraded(seen: Measurement) -> list[str]:
     return words
 
 
-def _process_fault(seen: Measurement, result: PhaseResult, limits: Limits) -> Fault | None:
+def _process_fault(seen: Measurement, result: ProcessResult, limits: Limits) -> Fault | None:
     """What the end of the process alone says, before its report is read."""
     after = f"after {result.wall_s or seen.outer_wall_s:.2f} s"
     if not seen.ended:
@@ -133,7 +133,7 @@ def _process_fault(seen: Measurement, result: PhaseResult, limits: Limits) -> Fa
     return _exit_fault(seen, result, after)
 
 
-def _exit_fault(seen: Measurement, result: PhaseResult, after: str) -> Fault | None:
+def _exit_fault(seen: Measurement, result: ProcessResult, after: str) -> Fault | None:
     if result.signal is not None:
         if result.signal == "SIGKILL" and _kernel_killed_for_memory(seen):
             return Fault("out_of_memory", f"killed by the kernel for want of memory {after}.")
@@ -170,7 +170,7 @@ def _raise_if(fault: Fault | None) -> None:
         raise fault
 
 
-def _check_threads(result: PhaseResult, threads: int) -> None:
+def _check_threads(result: ProcessResult, threads: int) -> None:
     """CPU time over wall time may not exceed what the allowed threads can use."""
     used = (result.user_s or 0.0) + (result.system_s or 0.0)
     if used < CPU_RATIO_FROM_S or result.cpu_ratio is None:
@@ -183,7 +183,7 @@ def _check_threads(result: PhaseResult, threads: int) -> None:
         )
 
 
-def _add_report(result: PhaseResult, report: EngineReport) -> None:
+def _add_report(result: ProcessResult, report: EngineReport) -> None:
     result.phases = report.phases
     result.epochs = report.epochs
     if result.wall_s is not None and sum(report.phases.values()) <= result.wall_s:

@@ -14,9 +14,9 @@ from harness.data.cache import DataSet, load_array
 from harness.machine.environment import engine_environment
 from harness.machine.noise import disturbances
 from harness.process.supervise import Control, Limits, run_process
-from harness.records.models import PhaseResult, Planned, State, Trial
+from harness.records.models import Planned, ProcessResult, State, Trial
 from harness.trial.answer import Fault, read_predictions
-from harness.trial.job import Phase, job
+from harness.trial.job import Process, job
 from harness.trial.outcome import conclude
 from harness.workload import start as weights
 
@@ -59,9 +59,9 @@ def run_trial(bench: Bench, planned: Planned) -> Trial:
         shutil.rmtree(cache)
     cache.mkdir(parents=True, exist_ok=True)
     trial = record(planned, "finished")
-    trial.train, _ = _run_phase(bench, planned, "train")
+    trial.train, _ = _run_process(bench, planned, "train")
     if trial.train.outcome == "ok" and not bench.control.stopping:
-        trial.test, document = _run_phase(bench, planned, "test")
+        trial.test, document = _run_process(bench, planned, "test")
         if trial.test.outcome == "ok":
             _score(bench, planned, trial, trial.test, document)
     _close(trial, folder)
@@ -98,13 +98,15 @@ def prepare_inputs(bench: Bench, planned: Planned) -> dict[str, Path | None]:
     return {"initial_weights": start, "order": order}
 
 
-def _run_phase(bench: Bench, planned: Planned, phase: Phase) -> tuple[PhaseResult, dict[str, Any]]:
-    folder = (bench.folder / "trials" / planned.id / phase).absolute()
+def _run_process(
+    bench: Bench, planned: Planned, process: Process
+) -> tuple[ProcessResult, dict[str, Any]]:
+    folder = (bench.folder / "trials" / planned.id / process).absolute()
     folder.mkdir(parents=True)
-    document = _job(bench, planned, phase, folder)
+    document = _job(bench, planned, process, folder)
     path = folder / "job.json"
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    command = [*bench.commands[planned.engine], phase, "--job", str(path)]
+    command = [*bench.commands[planned.engine], process, "--job", str(path)]
     environment = engine_environment(bench.cache_of(planned.engine), threads=bench.threads)
     seen = run_process(
         command,
@@ -119,15 +121,15 @@ def _run_phase(bench: Bench, planned: Planned, phase: Phase) -> tuple[PhaseResul
     return conclude(seen, document, folder, bench.limits, examples), document
 
 
-def _job(bench: Bench, planned: Planned, phase: Phase, folder: Path) -> dict[str, Any]:
+def _job(bench: Bench, planned: Planned, process: Process, folder: Path) -> dict[str, Any]:
     dataset, inputs = bench.dataset_of(planned), prepare_inputs(bench, planned)
-    training = phase == "train"
+    training = process == "train"
     return job(
-        phase,
+        process,
         planned.engine,
         bench.workload,
         folder,
-        images=dataset.paths[f"{phase}_images"],
+        images=dataset.paths[f"{process}_images"],
         labels=dataset.paths["train_labels"] if training else None,
         order=inputs["order"] if training else None,
         initial_weights=inputs["initial_weights"],
@@ -138,7 +140,7 @@ def _job(bench: Bench, planned: Planned, phase: Phase, folder: Path) -> dict[str
 
 
 def _score(
-    bench: Bench, planned: Planned, trial: Trial, test: PhaseResult, document: dict[str, Any]
+    bench: Bench, planned: Planned, trial: Trial, test: ProcessResult, document: dict[str, Any]
 ) -> None:
     """Recompute the accuracy from the predictions; the engine's own word is never taken."""
     labels = load_array(bench.dataset_of(planned).paths["test_labels"])

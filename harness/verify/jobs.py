@@ -16,7 +16,7 @@ from harness.machine.environment import engine_environment
 from harness.process.supervise import Control, Limits, run_process
 from harness.trial.answer import Fault, read_predictions
 from harness.trial.engines import Engine
-from harness.trial.job import Phase, job
+from harness.trial.job import Process, job
 from harness.trial.outcome import conclude
 from harness.verify.checks import Check
 from harness.workload import start as weights
@@ -125,10 +125,15 @@ class Jobs:
         return folder
 
     def _job(
-        self, phase: Phase, engine: Engine, workload: dict[str, Any], folder: Path, **given: Path
+        self,
+        process: Process,
+        engine: Engine,
+        workload: dict[str, Any],
+        folder: Path,
+        **given: Path,
     ) -> dict[str, Any]:
         return job(
-            phase, engine.name, workload, folder, seed=self.seed, threads=self.threads, **given
+            process, engine.name, workload, folder, seed=self.seed, threads=self.threads, **given
         )
 
     def _run(

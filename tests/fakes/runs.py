@@ -11,8 +11,8 @@ from harness.records.models import (
     Epoch,
     Manifest,
     Memory,
-    PhaseResult,
     Planned,
+    ProcessResult,
     Trial,
     Witnesses,
 )
@@ -27,7 +27,7 @@ def process(name, wall, loop, *, peak, outcome="ok", epochs=3):
     rest = wall - loop
     phases = {"import": 0.4 * rest, "load": 0.2 * rest, "compile": 0.2 * rest, name: loop}
     losses = [0.62, 0.42, 0.37, 0.35][:epochs] if name == "train" else []
-    return PhaseResult(
+    return ProcessResult(
         outcome=outcome,
         reason="" if outcome == "ok" else f"{outcome} after {wall:.3g} s",
         wall_s=wall,

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.records.models import PhaseResult
+from harness.records.models import ProcessResult
 from harness.records.store import read_run
 from harness.trial.outcome import _exit_fault
 
@@ -170,7 +170,7 @@ def test_kill_for_want_of_memory_is_told_from_other_kills(before, after, group, 
         after=SimpleNamespace(oom_kills=after),
         group_oom_kills=group,
     )
-    result = PhaseResult(outcome="ok", signal="SIGKILL")
+    result = ProcessResult(outcome="ok", signal="SIGKILL")
     assert _exit_fault(seen, result, "after 1.0 s").outcome == outcome
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness.machine import noise
 from harness.machine.noise import Snapshot, disturbances, energy_j, snapshot, witnesses
-from harness.records.models import PhaseResult, Witnesses
+from harness.records.models import ProcessResult, Witnesses
 
 
 def at(**changes):
@@ -51,14 +51,14 @@ RULE = {
 
 @pytest.mark.parametrize(("seen", "words"), RULE.values(), ids=RULE)
 def test_rule_marks_a_disturbed_process_with_the_number(seen, words):
-    result = PhaseResult(outcome="ok", wall_s=1.0, witnesses=Witnesses(**seen))
+    result = ProcessResult(outcome="ok", wall_s=1.0, witnesses=Witnesses(**seen))
     (found,) = disturbances("train", result)
     assert found.startswith("train: ")
     assert words in found
 
 
 def test_rule_counts_involuntary_switches():
-    result = PhaseResult(outcome="ok", wall_s=2.0, involuntary_switches=401)
+    result = ProcessResult(outcome="ok", wall_s=2.0, involuntary_switches=401)
     assert disturbances("test", result) == ["test: 401 involuntary context switches in 2.00 s"]
     result.involuntary_switches = 400
     assert disturbances("test", result) == []
@@ -68,8 +68,8 @@ def test_rule_counts_involuntary_switches():
 
 def test_quiet_process_is_not_disturbed():
     quiet = Witnesses(other_cpu_s=0.05, steal_s=0.01, swapped_pages=0, throttled=0)
-    assert disturbances("train", PhaseResult(outcome="ok", wall_s=1.0, witnesses=quiet)) == []
-    assert disturbances("train", PhaseResult(outcome="not_started")) == []
+    assert disturbances("train", ProcessResult(outcome="ok", wall_s=1.0, witnesses=quiet)) == []
+    assert disturbances("train", ProcessResult(outcome="not_started")) == []
 
 
 def test_energy_counts_over_the_wrap_of_its_counter():

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from harness import cli
-from harness.records.models import Epoch, PhaseResult, PointKey, Trial
+from harness.records.models import Epoch, PointKey, ProcessResult, Trial
 from harness.records.store import POINTS, RECORDS, read_manifest, read_run
 from harness.run import loop as runner
 from harness.run import schedule
@@ -251,12 +251,12 @@ def test_manifest_from_before_these_fields_is_read_and_resumed(home, fakes):
 
 def test_what_a_shorter_job_is_expected_to_take(home, fakes):
     run = read_run(runner.start(fakes("a=ok", repeats=1)).folder)
-    train = PhaseResult(
+    train = ProcessResult(
         outcome="ok",
         wall_s=10.0,
         epochs=[Epoch(epoch=k, seconds=3.0, examples=40) for k in (1, 2)],
     )
-    test = PhaseResult(outcome="ok", wall_s=1.0)
+    test = ProcessResult(outcome="ok", wall_s=1.0)
     planned = run.manifest.schedule[0].model_dump()
     state = {"state": "finished", "at": "now", "valid": True, "accuracy": 0.5}
     run.trials = [Trial(**planned, **state, train=train, test=test)]

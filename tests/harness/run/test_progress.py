@@ -6,7 +6,7 @@ import time
 import pytest
 from rich.console import Console
 
-from harness.records.models import Memory, PhaseResult, Trial
+from harness.records.models import Memory, ProcessResult, Trial
 from harness.records.store import read_run
 from harness.run.loop import start
 from harness.run.progress import Clock, Display, _duration, trial_line
@@ -38,7 +38,7 @@ def test_durations():
 
 
 def test_lines_of_trials():
-    process = PhaseResult(
+    process = ProcessResult(
         outcome="ok", wall_s=1.5, peak_rss=Memory(bytes=10**8, method="x", bound="exact")
     )
     trial = Trial(

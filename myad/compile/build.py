@@ -3,63 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
 
 from myad.compile.kernels.expr import Buffer, Expr, Load, loads, rewrite
 from myad.compile.kernels.fuse import fuse, kernels_of
 from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source
 from myad.compile.kernels.split import split_dimensions
-from myad.compile.loops.interpret import DTYPES
-from myad.compile.loops.loops import BYTES, LoopCode, Storage
 from myad.compile.loops.lower import lower
+from myad.compile.loops.plan import Plan, place
 from myad.compile.program.program import Program
 from myad.compile.program.simplify import expand, remove_unread, simplify
-from myad.compile.schedule.layout import Layout, Machine
+from myad.compile.schedule.layout import Machine
 from myad.compile.schedule.search import choose, natural, plan
 
 PASSES = ("fold", "fuse", "split", "layouts")  # what can be left out, to see what it gains
-ALIGN = 64  # bytes: a cache line, and the widest vector
-
-
-@dataclass
-class Plan:
-    """Everything about a compiled program but its machine code.
-
-    Fields: `program` after simplification; `kernels` in the order they run; `layouts` by buffer;
-    `codes` loop code by kernel; `offsets` bytes from the start of the arena by storage; `size`
-    bytes of the arena; `inputs`, `outputs` buffers by position; `streams` the inputs that stay
-    the caller's; `constants` their values.
-    """
-
-    program: Program
-    kernels: list[Kernel]
-    layouts: dict[Buffer, Layout]
-    codes: list[LoopCode]
-    inputs: list[Buffer]
-    outputs: list[Buffer]
-    streams: list[Buffer]
-    constants: dict[Buffer, np.ndarray]
-    offsets: dict[Storage, int] = field(default_factory=dict)
-    size: int = 0
-
-    @property
-    def loops(self) -> str:
-        """The loop code of all kernels as text."""
-        return "\n\n".join(f"# {kernel}\n{code}" for kernel, code in
-                           zip(self.kernels, self.codes, strict=True))  # fmt: skip
-
-    @property
-    def memory(self) -> str:
-        """The planned memory as text: offset, bytes, kind and layout of every buffer."""
-        lines = [f"arena of {self.size} bytes"]
-        for buffer, layout in self.layouts.items():
-            if layout.storage in self.offsets:
-                count = layout.size * BYTES[buffer.dtype]
-                offset = self.offsets[layout.storage]
-                lines.append(f"{offset:>9} {count:>9}  {buffer.kind:<9} {layout!r}")
-        return "\n".join(lines)
 
 
 def build(
@@ -99,7 +55,7 @@ def build(
         program, kernels, layouts, codes, inputs, outputs, [inputs[p] for p in streams],
         {b: v for b, v in constants.items() if b in layouts and v is not None},
     )  # fmt: skip
-    _place(result)
+    place(result)
     return result
 
 
@@ -189,41 +145,3 @@ def _renamed(kernel: Kernel, pairs: dict[Buffer, Buffer]) -> Kernel:
         rewrite(kernel.body, rule), kernel.combine,
         None if kernel.epilogue is None else rewrite(kernel.epilogue, rule), kernel.accumulate,
     )  # fmt: skip
-
-
-def _place(result: Plan) -> None:
-    """Give every storage its place; temporaries whose lifetimes do not meet share memory."""
-    last: dict[Buffer, int] = {}
-    first: dict[Buffer, int] = {}
-    for time, kernel in enumerate(result.kernels):
-        for buffer in {kernel.output, *(load.buffer for load in kernel.reads)}:
-            first.setdefault(buffer, time)
-            last[buffer] = time
-    kept = {*result.inputs, *result.outputs, *result.constants}
-    placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
-    forever = len(result.kernels)
-    sized = sorted(
-        (b for b in result.layouts if not b.kind.startswith("stream")),
-        key=lambda b: -result.layouts[b].size,
-    )
-    for buffer in sized:
-        layout = result.layouts[buffer]
-        # What no kernel writes (a border of zeros, padding) is set once and must stay.
-        shared = buffer not in kept and buffer.fill is None
-        span = (first.get(buffer, 0), last.get(buffer, forever)) if shared else (0, forever)
-        count = -(-layout.size * BYTES[buffer.dtype] // ALIGN) * ALIGN
-        offset = 0
-        for low, high, begin, end in sorted(placed):
-            meets = begin <= span[1] and span[0] <= end
-            if meets and low < offset + count and offset < high:
-                offset = high
-        result.offsets[layout.storage] = offset
-        placed.append((offset, offset + count, *span))
-        result.size = max(result.size, offset + count)
-
-
-def view(layout: Layout, memory: np.ndarray) -> np.ndarray:
-    """A writable window on the elements of a buffer in its flat memory."""
-    width = BYTES[layout.buffer.dtype]
-    strides = tuple(step * width for step in layout.strides)
-    return np.ndarray(layout.buffer.shape, DTYPES[layout.buffer.dtype], memory, strides=strides)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from myad.compile.build import Plan, build
+from myad.compile.build import build
 from myad.compile.kernels.expr import Buffer
 from myad.compile.llvm.module import Module
 from myad.compile.llvm.native import host
+from myad.compile.loops.plan import Plan
 from myad.compile.program.trace import Argument, flatten, trace, unflatten
 from myad.errors import CompileError, DataError
 

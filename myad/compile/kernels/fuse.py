@@ -11,6 +11,7 @@ from math import prod
 
 import numpy as np
 
+from myad.compile.kernels.cost import COST
 from myad.compile.kernels.expr import (
     Apply,
     Buffer,
@@ -25,7 +26,6 @@ from myad.compile.kernels.expr import (
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source, sum_of
 from myad.compile.program.program import Program, Variable
-from myad.compile.schedule.search import COST
 from myad.errors import CompileError
 
 DTYPES = {"float32": "f32", "float64": "f64", "int32": "i32", "uint32": "u32", "uint8": "u8",

@@ -31,6 +31,7 @@ from myad.compile.kernels.expr import (
     walk,
 )  # fmt: skip
 from myad.compile.kernels.index import Affine, Axis, Index, affine
+from myad.compile.program.factors import common_factors
 
 IDENTITY = {"add": 0.0, "max": -math.inf, "min": math.inf}
 
@@ -225,21 +226,6 @@ def _injective(places: Sequence[Affine]) -> bool:
             seen.add(axis)
             reach += abs(step) * (axis.size - 1)
     return True
-
-
-def common_factors(old: Sequence[int], new: Sequence[int]) -> list[int] | None:
-    """Sizes of axes of which both shapes are made by merging neighbours, or None."""
-    factors: list[int] = []
-    left, right = [s for s in old if s > 1], [s for s in new if s > 1]
-    while left and right:
-        a, b = left.pop(), right.pop()
-        small, large = min(a, b), max(a, b)
-        if large % small:
-            return None
-        factors.insert(0, small)
-        if large > small:
-            (left if a > b else right).append(large // small)
-    return factors
 
 
 def _merged(axes: Sequence[Axis], shape: Sequence[int]) -> list[Affine]:

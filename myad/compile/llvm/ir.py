@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import struct
 
-from myad.compile.loops.loops import BYTES
+from myad.compile.dtypes import BYTES, FLOATS
 
 TYPES = {"f32": "float", "f64": "double", "i32": "i32", "u32": "i32", "u8": "i8", "bool": "i1",
          "i64": "i64"}  # fmt: skip
 MEMORY = {**TYPES, "bool": "i8"}
 FAST = "nsz arcp contract reassoc afn"
-FLOATS = ("f32", "f64")
 
 
 def type_of(dtype: str, lanes: int, names: dict[str, str] = TYPES) -> str:
@@ -51,3 +50,21 @@ def conversion(old: str, new: str) -> str | None:
     if BYTES[old] == BYTES[new] and "bool" not in (old, new):
         return None
     return "trunc" if BYTES[new] < BYTES[old] else "zext"
+
+
+class Declarations:
+    """The functions that a module's code calls: name -> LLVM's declaration or definition."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, str] = {}
+
+    def need(self, name: str, source: str) -> None:
+        """Declare or define `name`, once."""
+        self.lines.setdefault(name, source)
+
+    def intrinsic(self, name: str, kind: str, arguments: int, suffix: str) -> str:
+        """Declare `llvm.<name>.<suffix>` of `arguments` operands of type `kind`; its name."""
+        full = f"@llvm.{name}.{suffix}"
+        operands = ", ".join([kind] * arguments)
+        self.need(full, f"declare {kind} {full}({operands})")
+        return full

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from myad.compile.dtypes import BYTES, FLOATS
 from myad.compile.kernels.index import Affine, Axis
-from myad.compile.llvm.ir import FLOATS, MEMORY, suffix_of, type_of, vector
-from myad.compile.loops.loops import BYTES, LoopCode, Storage, Store, Value
-
-if TYPE_CHECKING:
-    from myad.compile.llvm.render import Renderer
+from myad.compile.llvm.ir import MEMORY, Declarations, suffix_of, type_of, vector
+from myad.compile.loops.loops import LoopCode, Store, Value
+from myad.compile.schedule.layout import Storage
 
 
 class Memory:
     """One LLVM function being written: its lines, the names of values, and access to memory."""
 
-    def __init__(self, module: Renderer, code: LoopCode) -> None:
-        self.module = module
+    def __init__(self, declarations: Declarations, code: LoopCode) -> None:
+        self.declarations = declarations
         self.code = code
         self.lines: list[str] = []
         self.names: dict[Value, str] = {}
@@ -38,7 +35,7 @@ class Memory:
     def zero(self, storage: Storage) -> None:
         size = storage.size * BYTES[storage.dtype]
         name = "@llvm.memset.p0.i64"
-        self.module.needed.setdefault(name, f"declare void {name}(ptr, i8, i64, i1)")
+        self.declarations.need(name, f"declare void {name}(ptr, i8, i64, i1)")
         self.lines.append(
             f" call void {name}(ptr {self.pointers[storage]}, i8 0, i64 {size}, i1 false)"
         )
@@ -109,7 +106,7 @@ class Memory:
         kind = type_of(storage.dtype, lanes)
         name = f"@llvm.masked.load.{suffix_of(storage.dtype, lanes)}.p0"
         line = f"declare {kind} {name}(ptr, i32, <{lanes} x i1>, {kind})"
-        self.module.needed.setdefault(name, line)
+        self.declarations.need(name, line)
         place, mask = self.pointer(storage, address), self.mask(lanes, valid)
         width = BYTES[storage.dtype]
         return self.emit(
@@ -144,7 +141,7 @@ class Memory:
         elif store.stride == 1 and storage.dtype in FLOATS:
             function = f"@llvm.masked.store.{suffix_of(storage.dtype, lanes)}.p0"
             line = f"declare void {function}({kind}, ptr, i32, <{lanes} x i1>)"
-            self.module.needed.setdefault(function, line)
+            self.declarations.need(function, line)
             place, mask = self.pointer(storage, store.address), self.mask(lanes, store.valid)
             self.lines.append(
                 f" call void {function}({kind} {name}, ptr {place}, i32 {width}, {mask})"

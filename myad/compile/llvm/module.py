@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from myad.compile.build import Plan, view
+from myad.compile.dtypes import BYTES, DTYPES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.llvm.native import NativeModule
 from myad.compile.llvm.render import Renderer
-from myad.compile.loops.interpret import DTYPES, interpret
-from myad.compile.loops.loops import BYTES, Storage
-from myad.compile.schedule.layout import Layout
+from myad.compile.loops.interpret import interpret
+from myad.compile.loops.plan import Plan, view
+from myad.compile.schedule.layout import Layout, Storage
 
 
 class Module:
@@ -141,7 +141,8 @@ def _collecting(
         return []
     layout = plan.layouts[plan.outputs[collect]]
     count = layout.size * BYTES[layout.buffer.dtype]
-    renderer.needed["memcpy"] = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
+    memcpy = "@llvm.memcpy.p0.p0.i64"
+    renderer.declarations.need(memcpy, f"declare void {memcpy}(ptr, ptr, i64, i1)")
     return [
         f" %skip = mul i64 %n, {count}",
         " %there = getelementptr i8, ptr %out, i64 %skip",

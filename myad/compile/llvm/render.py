@@ -7,11 +7,12 @@ meaning: a run that diverges must show it.
 
 from __future__ import annotations
 
+from myad.compile.dtypes import FLOATS
 from myad.compile.kernels.index import Affine
 from myad.compile.llvm.ir import (
     FAST,
-    FLOATS,
     TYPES,
+    Declarations,
     conversion,
     literal,
     suffix_of,
@@ -36,31 +37,21 @@ class Renderer:
 
     def __init__(self) -> None:
         self.functions: list[str] = []
-        self.needed: dict[str, str] = {}
+        self.declarations = Declarations()
 
     def text(self) -> str:
         """The LLVM IR of everything rendered so far."""
         attributes = (
             'attributes #0 = { nounwind "no-trapping-math"="true" "min-legal-vector-width"="512" }'
         )
-        return "\n".join([*self.functions, *self.needed.values(), attributes, ""])
+        return "\n".join([*self.functions, *self.declarations.lines.values(), attributes, ""])
 
     def function(self, code: LoopCode) -> None:
         """Add one kernel, as the function `@<its name>` of one pointer per storage."""
-        self.functions.append(_Function(self, code).text())
-
-    def intrinsic(self, name: str, kind: str, arguments: int, suffix: str) -> str:
-        """Declare `llvm.<name>.<suffix>` of `arguments` operands of type `kind`; its name."""
-        full = f"@llvm.{name}.{suffix}"
-        operands = ", ".join([kind] * arguments)
-        self.needed.setdefault(full, f"declare {kind} {full}({operands})")
-        return full
+        self.functions.append(_Function(self.declarations, code).text())
 
 
 class _Function(Memory):
-    def __init__(self, module: Renderer, code: LoopCode) -> None:
-        super().__init__(module, code)
-
     def text(self) -> str:
         self.lines.append("entry:")
         self.block(self.code.body)
@@ -140,10 +131,10 @@ class _Function(Memory):
         if value.op in VECTOR_FUNCTIONS:
             name, sources = VECTOR_FUNCTIONS[value.op](value.dtype, value.lanes)
             for needed, source in sources.items():
-                self.module.needed.setdefault(needed, source)
+                self.declarations.need(needed, source)
             return self.emit(f"call {kind} {name}({operands})")
         suffix = suffix_of(value.dtype, value.lanes)
-        name = self.module.intrinsic(_INTRINSICS[value.op], kind, len(args), suffix)
+        name = self.declarations.intrinsic(_INTRINSICS[value.op], kind, len(args), suffix)
         flags = "" if value.op == "fma" else "nsz "
         return self.emit(f"call {flags}{kind} {name}({operands})")
 
@@ -222,7 +213,9 @@ class _Function(Memory):
         kind = type_of(value.dtype, value.lanes)
         x, y = (self.names[arg] for arg in value.args)
         if value.dtype not in FLOATS:
-            function = self.module.intrinsic(integer, kind, 2, suffix_of(value.dtype, value.lanes))
+            function = self.declarations.intrinsic(
+                integer, kind, 2, suffix_of(value.dtype, value.lanes)
+            )
             return self.emit(f"call {kind} {function}({kind} {x}, {kind} {y})")
         constants = [_is_constant(arg) for arg in value.args]
         if any(constants):  # a constant is never NaN: one compare keeps the NaN of the other
@@ -231,7 +224,7 @@ class _Function(Memory):
             mask = self.emit(f"fcmp {compare} {kind} {x}, {y}")
             mask_kind = type_of("bool", value.lanes)
             return self.emit(f"select {mask_kind} {mask}, {kind} {x}, {kind} {y}")
-        function = self.module.intrinsic(name, kind, 2, suffix_of(value.dtype, value.lanes))
+        function = self.declarations.intrinsic(name, kind, 2, suffix_of(value.dtype, value.lanes))
         return self.emit(f"call nsz {kind} {function}({kind} {x}, {kind} {y})")
 
     def op_cast(self, value: Value) -> str:
@@ -252,14 +245,14 @@ class _Function(Memory):
         suffix, combine = suffix_of(source.dtype, source.lanes), value.attrs["combine"]
         if combine == "add" and value.dtype in FLOATS:
             name = f"@llvm.vector.reduce.fadd.{suffix}"
-            self.module.needed.setdefault(name, f"declare {scalar} {name}({scalar}, {kind})")
+            self.declarations.need(name, f"declare {scalar} {name}({scalar}, {kind})")
             start = literal(-0.0, value.dtype)
             operands = f"{scalar} {start}, {kind} {self.names[source]}"
             return self.emit(f"call {FAST} {scalar} {name}({operands})")
         prefix = {"max": "fmaximum", "min": "fminimum"} if value.dtype in FLOATS else {
             "add": "add", "max": "smax", "min": "smin"}  # fmt: skip
         name = f"@llvm.vector.reduce.{prefix[combine]}.{suffix}"
-        self.module.needed.setdefault(name, f"declare {scalar} {name}({kind})")
+        self.declarations.need(name, f"declare {scalar} {name}({kind})")
         return self.emit(f"call {scalar} {name}({kind} {self.names[source]})")
 
 

@@ -10,13 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from myad.compile.dtypes import DTYPES
 from myad.compile.kernels.index import Affine, Axis
 from myad.compile.loops.loops import Loop, LoopCode, Statement, Storage, Store, Value, Zero
-
-DTYPES: dict[str, Any] = {
-    "f32": np.float32, "f64": np.float64, "i32": np.int32, "u32": np.uint32, "i64": np.int64,
-    "u8": np.uint8, "bool": np.bool_,
-}  # fmt: skip
 
 _OPS: dict[str, Any] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power,

@@ -14,24 +14,8 @@ from typing import Any
 
 from myad.compile.kernels.expr import COMPARISONS
 from myad.compile.kernels.index import Affine, Axis, affine
+from myad.compile.schedule.layout import Storage
 from myad.errors import CompileError
-
-BYTES = {"f32": 4, "f64": 8, "i32": 4, "u32": 4, "u8": 1, "bool": 1, "i64": 8}
-
-
-@dataclass(eq=False)
-class Storage:
-    """Memory of one buffer: `size` elements of `dtype`, slack for whole vectors included.
-
-    `kind` "stream" is the caller's own memory: rows of `row` elements, as many as the caller has,
-    the row chosen at run time by a checked row number, and no slack behind the last one.
-    """
-
-    name: str
-    dtype: str
-    size: int
-    kind: str = "temporary"
-    row: int = 0
 
 
 @dataclass(eq=False)

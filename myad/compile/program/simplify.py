@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from myad.compile.kernels.kernel import common_factors
+from myad.compile.program.factors import common_factors
 from myad.compile.program.program import Program, Step, Variable
 from myad.core import Tensor
 from myad.errors import CompileError

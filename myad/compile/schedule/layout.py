@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from myad.compile.dtypes import BYTES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.kernels.index import Affine, Axis
-from myad.compile.loops.loops import BYTES, Storage
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,21 @@ class Machine:
     def lanes_for(self, size: int, dtype: str) -> int:
         """Lanes of the vectors along an axis of `size`: no wider than it needs."""
         return min(self.lanes(dtype), 1 << max(0, size - 1).bit_length())
+
+
+@dataclass(eq=False)
+class Storage:
+    """Memory of one buffer: `size` elements of `dtype`, slack for whole vectors included.
+
+    `kind` "stream" is the caller's own memory: rows of `row` elements, as many as the caller has,
+    the row chosen at run time by a checked row number, and no slack behind the last one.
+    """
+
+    name: str
+    dtype: str
+    size: int
+    kind: str = "temporary"
+    row: int = 0
 
 
 class Layout:

@@ -12,17 +12,14 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 
+from myad.compile.dtypes import BYTES
+from myad.compile.kernels.cost import ACROSS_COST, CALLED, COST
 from myad.compile.kernels.expr import Apply, Buffer, Expr, Load, loads, walk
 from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel
-from myad.compile.loops.loops import BYTES
-from myad.compile.loops.lower import Schedule
 from myad.compile.schedule.layout import Layout, Machine
+from myad.compile.schedule.schedule import Schedule
 
-# Cost of an operation on one vector, in fused multiply-adds; what is not named costs 1.
-COST = {"div": 4, "sqrt": 6, "exp": 10, "log": 60, "tanh": 60, "pow": 120, "mul": 0.5, "cast": 0.5}
-ACROSS_COST = 6.0  # adding up the lanes of a vector
-CALLED = ("log", "tanh", "pow", "sin", "cos")  # one library call per lane
 MAX_UNROLLED = 96  # multiply-adds written out in one block: more only costs compile time
 MAX_SHARED = 256  # the same where neighbours share loads
 LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly

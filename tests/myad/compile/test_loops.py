@@ -11,9 +11,10 @@ from myad.compile.kernels.kernel import KernelBuilder, Source
 from myad.compile.llvm.native import NativeModule
 from myad.compile.llvm.render import Renderer
 from myad.compile.loops.interpret import interpret
-from myad.compile.loops.loops import LoopBuilder, Storage, check
-from myad.compile.loops.lower import Schedule, lower
-from myad.compile.schedule.layout import Layout, Machine
+from myad.compile.loops.loops import LoopBuilder, check
+from myad.compile.loops.lower import lower
+from myad.compile.schedule.layout import Layout, Machine, Storage
+from myad.compile.schedule.schedule import Schedule
 from myad.compile.schedule.search import choose, plan
 from myad.errors import CompileError
 

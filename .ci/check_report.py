@@ -8,15 +8,8 @@ import math
 import sys
 from pathlib import Path
 
-METRICS = (
-    "train_wall_s",
-    "test_wall_s",
-    "total_wall_s",
-    "train_phase_s",
-    "test_phase_s",
-    "peak_rss_bytes",
-    "accuracy",
-)
+from harness.analysis.metrics import METRICS
+
 NUMBERS = ("mean", "median", "sd", "min", "max")
 
 
@@ -31,7 +24,7 @@ def main(path: str, engines: list[str]) -> None:
         if found["failed"] != 0:
             sys.exit(f"{path}: {engine}: {found['failed']} trials failed.")
         for metric in METRICS:
-            check(f"{path}: {engine}: {metric}", found[metric])
+            check(f"{path}: {engine}: {metric.key}", found[metric.key])
     first, second = engines[:2]
     ratios = report["ratios"].get(f"{first}/{second}") or report["ratios"][f"{second}/{first}"]
     if not ratios:

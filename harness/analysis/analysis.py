@@ -1,4 +1,4 @@
-"""From the records of a run to its figures: summaries, comparisons, corrected for their number."""
+"""From the records of a run to summaries and comparisons, corrected for their number."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,7 +50,7 @@ class Comparison:
 class Analysis:
     """Everything that the report says, as data.
 
-    summaries: engine -> metric key -> figures of its valid trials, in the order of the blocks.
+    summaries: engine -> metric key -> that of its valid trials, in the order of the blocks.
     comparisons: (a, b) -> metric key -> comparison, for every ordered pair; (b, a) is the
     inverse of (a, b). accuracies: the same for accuracy, paired over all seeds that both engines
     have, timed or not; agreements: for the predictions of each block. made: how many comparisons
@@ -99,18 +99,18 @@ class Analysis:
         """The same after the last epoch alone, a row per engine."""
         return [row for row in self.spreads if row.epoch == self.run.manifest.epochs]
 
-    def figures(self, engine: str, key: str) -> Summary:
-        """Figures of one engine on one metric."""
+    def summary(self, engine: str, key: str) -> Summary:
+        """One engine's sample of one metric."""
         return self.summaries[engine][key]
 
 
 def analyze(folder: Path) -> Analysis:
-    """Read the run in `folder` and work out its figures. Raises: RecordError."""
+    """Read the run in `folder` and analyze it. Raises: RecordError."""
     return analyze_run(read_run(folder))
 
 
 def analyze_run(run: Run) -> Analysis:
-    """The figures of a run that has been read."""
+    """The analysis of a run that has been read."""
     engines = [entry.name for entry in run.manifest.engines]
     valid = run.valid()
     of_engine = {name: [t for t in valid if t.engine == name] for name in engines}
@@ -119,7 +119,7 @@ def analyze_run(run: Run) -> Analysis:
     }
     found = accuracies(run)
     trained = last_epoch(run, found)
-    comparisons, made = _corrected(_compare_all(run, engines, of_engine, failures))
+    comparisons, made = _corrected(_compare_all(run, engines, of_engine))
     return Analysis(
         run=run,
         engines=engines,
@@ -156,33 +156,45 @@ def paired(a: list[Trial], b: list[Trial]) -> list[tuple[Trial, Trial]]:
     )
 
 
-def _ratio(pairs: list[tuple[Trial, Trial]], metric: Metric) -> Ratio:
+def known_values(
+    pairs: list[tuple[Trial, Trial]], metric: Metric
+) -> tuple[list[float], list[float]]:
+    """The values of the pairs that have a ratio: neither is absent or zero."""
     both = [(metric.read(x), metric.read(y)) for x, y in pairs]
-    known = [(x, y) for x, y in both if x and y]  # neither absent nor zero: a ratio exists
-    return paired_ratio([x for x, _ in known], [y for _, y in known])
+    known = [(x, y) for x, y in both if x and y]
+    return [x for x, _ in known], [y for _, y in known]
+
+
+def speed_verdict(ratio: Ratio, metric: Metric, margin: float, withheld: str) -> str | None:
+    """One of the four words; None for a clear difference in what is no time: less memory is not
+    speed. A ratio that is withheld is inconclusive."""
+    verdict = "inconclusive" if withheld else decide(ratio.interval, margin)
+    is_speed = verdict in ("faster", "slower")
+    return None if is_speed and not metric.quantity.is_time else verdict
 
 
 def _compare_all(
-    run: Run, engines: list[str], of_engine: dict[str, list[Trial]], failures: dict
+    run: Run, engines: list[str], of_engine: dict[str, list[Trial]]
 ) -> dict[tuple[str, str], dict[str, Comparison]]:
     """Every ordered pair; the second of a pair is worked out from swapped values."""
     margin = run.manifest.margins.time_share
     table = {}
     for a, b in permutations(engines, 2):
         pairs = paired(of_engine[a], of_engine[b])
-        withheld = " ".join(filter(None, (_too_many_failures(run, n, failures) for n in (a, b))))
+        told = filter(None, (too_many_failures(run, name) for name in (a, b)))
+        withheld = " ".join(f"{text}, more than 1 in 10." for text in told)
         table[a, b] = {
             m.key: _compare(a, b, m, pairs, margin=margin, withheld=withheld) for m in RATIO_METRICS
         }
     return table
 
 
-def _too_many_failures(run: Run, engine: str, failures: dict[str, list[Trial]]) -> str:
-    finished = sum(t.engine == engine for t in run.finished())
-    failed = len(failures[engine])
-    if failed <= MOST_FAILURES * finished:
-        return ""
-    return f"{failed} of {finished} trials of {engine} failed, more than 1 in 10."
+def too_many_failures(run: Run, engine: str) -> str:
+    """ "2 of 10 trials of myad failed" where that is more than 1 in 10, else ""."""
+    finished = [t for t in run.finished() if t.engine == engine]
+    failed = sum(not t.valid for t in finished)
+    few = failed <= MOST_FAILURES * len(finished)
+    return "" if few else f"{failed} of {len(finished)} trials of {engine} failed"
 
 
 def _compare(
@@ -195,11 +207,9 @@ def _compare(
     withheld: str,
 ) -> Comparison:
     calm = [(x, y) for x, y in pairs if not (x.disturbed or y.disturbed)]
-    ratio = _ratio(pairs, metric)
-    verdict: str | None = "inconclusive" if withheld else decide(ratio.interval, margin)
-    if metric.kind == "memory" and verdict in ("faster", "slower"):
-        verdict = None  # less memory is not speed
-    undisturbed = _ratio(calm, metric) if len(calm) < len(pairs) else None
+    ratio = paired_ratio(*known_values(pairs, metric))
+    verdict = speed_verdict(ratio, metric, margin, withheld)
+    undisturbed = paired_ratio(*known_values(calm, metric)) if len(calm) < len(pairs) else None
     return Comparison(a, b, metric, ratio, verdict, withheld, undisturbed=undisturbed)
 
 

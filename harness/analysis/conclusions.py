@@ -2,7 +2,7 @@
 
 from harness import units
 from harness.analysis.analysis import Analysis, Comparison
-from harness.analysis.metrics import HEADLINES
+from harness.analysis.metrics import BY_KEY
 from harness.stats import accuracy_word
 
 TWOFOLD = 1.5  # below this a difference reads better as per cent than as "1.07 times"
@@ -22,20 +22,22 @@ def conclusions(analysis: Analysis) -> list[str]:
     for name in analysis.rivals:
         cells = analysis.comparisons[name, analysis.baseline]
         few = len(analysis.rivals) == 1
-        texts += [sentence(cell) for key, cell in cells.items() if few or key in HEADLINES]
+        texts += [sentence(cell) for cell in cells.values() if few or cell.metric.headline]
         texts.append(accuracy_sentence(name, analysis.baseline, analysis))
     return texts
 
 
 def alone(analysis: Analysis, engine: str) -> str:
     """The sentence of a run with one engine, where there is nothing to compare."""
-    parts = []
-    for key, words in (("train_wall_s", "training"), ("test_wall_s", "testing")):
-        figures = analysis.figures(engine, key)
-        parts.append(f"{words} took {units.seconds(figures.mean)}")
-    accuracy = units.percent(analysis.figures(engine, "accuracy").mean)
-    blocks = units.counted(analysis.figures(engine, "train_wall_s").n, "block")
-    return f"{engine}, means of {blocks}: {parts[0]}, {parts[1]}, accuracy {accuracy}."
+    training, testing, accuracy = (
+        metric.text(analysis.summary(engine, metric.key).mean)
+        for metric in map(BY_KEY.__getitem__, ("train_wall_s", "test_wall_s", "accuracy"))
+    )
+    blocks = units.counted(analysis.summary(engine, "train_wall_s").n, "block")
+    return (
+        f"{engine}, means of {blocks}: training took {training}, testing took {testing}, "
+        f"accuracy {accuracy}."
+    )
 
 
 def sentence(cell: Comparison) -> str:
@@ -47,13 +49,11 @@ def sentence(cell: Comparison) -> str:
     if ratio is None:
         return f"{subject}: no block in which both were measured."
     evidence = _evidence(cell)
-    if cell.verdict == "inconclusive":
-        return f"{subject}: inconclusive, ratio {units.ratio(ratio)} ({evidence})."
-    if cell.verdict == "equivalent":
-        return f"{subject}: equivalent, ratio {units.ratio(ratio)} ({evidence})."
-    if cell.metric.kind == "memory":
-        return f"{cell.a} needs {_amount(ratio)} memory {_than(ratio)} {cell.b} ({evidence})."
-    return f"{cell.a} {cell.metric.verb} {_speed(ratio)} than {cell.b} ({evidence})."
+    if cell.verdict in ("inconclusive", "equivalent"):
+        return f"{subject}: {cell.verdict}, ratio {units.ratio(ratio)} ({evidence})."
+    noun = cell.metric.quantity.noun
+    than = f"{_speed(ratio)} than" if not noun else f"{_amount(ratio)} {noun} {_than(ratio)}"
+    return f"{cell.a} {cell.metric.verb} {than} {cell.b} ({evidence})."
 
 
 def _evidence(cell: Comparison) -> str:

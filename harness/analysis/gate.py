@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from harness import units
-from harness.analysis.two_runs import Change
+from harness.analysis.two_runs import Change, TwoRuns
 from harness.errors import UsageError
-from harness.report.two_runs import Comparison
 from harness.stats import AccuracyDifference
 
 
@@ -19,7 +18,7 @@ class Answer(IntEnum):
 
 
 @dataclass(frozen=True)
-class Check:
+class Judgement:
     """The answer on one change, and the sentence that says why."""
 
     subject: str
@@ -28,7 +27,7 @@ class Check:
     sentence: str
 
 
-def check(change: Change, margin: float) -> Check:
+def judge(change: Change, margin: float) -> Judgement:
     """Judge one change by its interval.
 
     regression: even the favourable end of the interval is worse than the margin allows, or the
@@ -38,18 +37,18 @@ def check(change: Change, margin: float) -> Check:
     key, name = change.metric.key, f"{change.subject}, {change.metric.title.lower()}"
     if change.new_failed:
         text = f"{name}: regression, {change.new_failed}"
-        return Check(change.subject, key, Answer.REGRESSION, text)
+        return Judgement(change.subject, key, Answer.REGRESSION, text)
     if change.base_failed:
         text = f"{name}: inconclusive, {change.base_failed}"
-        return Check(change.subject, key, Answer.INCONCLUSIVE, text)
+        return Judgement(change.subject, key, Answer.INCONCLUSIVE, text)
     interval, ratio = change.ratio.interval, change.ratio.ratio
     limit = 1 + margin
     if interval is None or ratio is None:
         text = f"{name}: inconclusive, too few valid trials."
-        return Check(change.subject, key, Answer.INCONCLUSIVE, text)
+        return Judgement(change.subject, key, Answer.INCONCLUSIVE, text)
     answer = _answer(interval[0] > limit, interval[1] <= limit)
     word = answer.name.lower()
-    return Check(
+    return Judgement(
         change.subject,
         key,
         answer,
@@ -65,15 +64,15 @@ def _answer(is_worse: bool, is_fine: bool) -> Answer:
     return Answer.PASS if is_fine else Answer.INCONCLUSIVE
 
 
-def check_accuracy(engine: str, change: AccuracyDifference) -> Check:
+def judge_accuracy(engine: str, change: AccuracyDifference) -> Judgement:
     """The same for accuracy: it may fall by the margin in points, not by more."""
     name, interval = f"{engine}, accuracy", change.interval
     if interval is None:
         text = f"{name}: inconclusive, too few valid trials."
-        return Check(engine, "accuracy", Answer.INCONCLUSIVE, text)
+        return Judgement(engine, "accuracy", Answer.INCONCLUSIVE, text)
     limit = -change.margin_points
     answer = _answer(interval[1] < limit, interval[0] >= limit)
-    return Check(
+    return Judgement(
         engine,
         "accuracy",
         answer,
@@ -83,13 +82,13 @@ def check_accuracy(engine: str, change: AccuracyDifference) -> Check:
 
 
 def select(
-    found: Comparison, metrics: list[str], engines: list[str] | None, ratio: str | None
-) -> list[Check]:
+    found: TwoRuns, metrics: list[str], engines: list[str] | None, ratio: str | None
+) -> list[Judgement]:
     """Judge the metrics that were asked for. Raises: UsageError naming what there is.
 
     Args:
         metrics: keys of metrics. engines: which of them, all that both runs hold by default.
-        ratio: a pair "a/b", whose ratio is judged instead of the engines' own figures.
+        ratio: a pair "a/b", whose ratio is judged instead of the engines' own values.
     """
     is_pair = ratio is not None
     chosen = [change for change in found.changes if change.is_pair == is_pair]
@@ -105,19 +104,19 @@ def select(
         if name not in subjects:
             option = "--ratio" if is_pair else "--engine"
             raise UsageError(f"{option} {name}: both runs hold {', '.join(subjects) or 'no pair'}.")
-    checks = [
-        check(change, found.margin)
+    judged = [
+        judge(change, found.margin)
         for change in chosen
         if change.subject in wanted and change.metric.key in metrics
     ]
     if "accuracy" in metrics:
-        checks += [check_accuracy(name, found.accuracies[name]) for name in wanted]
-    return checks
+        judged += [judge_accuracy(name, found.accuracies[name]) for name in wanted]
+    return judged
 
 
-def verdict(checks: list[Check]) -> Answer:
+def verdict(judged: list[Judgement]) -> Answer:
     """One answer for all: a regression anywhere, else doubt anywhere, else pass."""
-    answers = {found.answer for found in checks}
+    answers = {found.answer for found in judged}
     for answer in (Answer.REGRESSION, Answer.INCONCLUSIVE):
         if answer in answers:
             return answer

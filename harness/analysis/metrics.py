@@ -1,13 +1,46 @@
-"""The metrics of the report: how each is read off a trial, its unit and its words."""
+"""The metrics: one table, from which every comparison, table, plot and export is made.
+
+A new metric is a new entry of METRICS and nothing else.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 from harness import units
 from harness.records.models import ProcessResult, Trial
 
-Kind = Literal["time", "memory", "accuracy"]
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a metric counts: how its numbers are written, drawn, compared and exported.
+
+    Attributes:
+        unit: in words, for other tools. pyperf: its name there; None where pyperf has none.
+        text: a value for people, with its unit.
+        axis: the label of an axis, on which a value is drawn times `scale`.
+        noun: for sentences ("needs less <noun>"); "" for times, of which less is *faster*.
+        is_share: a part of the test images. Engines are compared by the difference of their
+            accuracies, and more is better; everything else by ratio, and less is better.
+    """
+
+    unit: str
+    text: Callable[[float | None], str]
+    axis: str
+    scale: float = 1.0
+    noun: str = ""
+    pyperf: str | None = None
+    is_share: bool = False
+
+    @property
+    def is_time(self) -> bool:
+        """Whether less of it is called faster."""
+        return not (self.noun or self.is_share)
+
+
+TIME = Quantity("seconds", units.seconds, axis="seconds", pyperf="second")
+MEMORY = Quantity("bytes", units.size, axis="MB", scale=1e-6, noun="memory", pyperf="byte")
+SHARE = Quantity("per cent", units.percent, axis="%", scale=100.0, is_share=True)
 
 
 @dataclass(frozen=True)
@@ -15,47 +48,48 @@ class Metric:
     """One number of a trial.
 
     Attributes:
-        key: its name in JSON, CSV and figures; the suffix is the unit.
+        key: its name in JSON, CSV and exports; the suffix is the unit.
         title: for headings. verb: for sentences ("myad <verb> 3 times faster than ...").
-        kind: time (seconds), memory (bytes) or accuracy (a fraction); decides how engines are
-            compared: by ratio, or for accuracy by difference.
         read: the value in a trial; None when the trial lacks it.
+        headline: told of each engine where many are compared; the tables hold the rest.
+        drawn: has a plot of its own in a report. swept: has one in the report of a sweep.
+        axis: label of its own plot where it says more than the quantity's.
+        line: place and word in the line of a finished trial; None where it is not told.
     """
 
     key: str
     title: str
     verb: str
-    kind: Kind
+    quantity: Quantity
     read: Callable[[Trial], float | None]
+    headline: bool = False
+    drawn: bool = False
+    swept: bool = False
+    axis: str = ""
+    line: tuple[int, str] | None = None
 
-    def text(self, value: float | None) -> str:
-        """The value for people, with its unit."""
-        forms = {"time": units.seconds, "memory": units.size, "accuracy": units.percent}
-        return forms[self.kind](value)
-
-
-def _wall(process: str) -> Callable[[Trial], float | None]:
-    def read(trial: Trial) -> float | None:
-        result = getattr(trial, process)
-        return result.wall_s if result is not None else None
-
-    return read
+    @property
+    def text(self) -> Callable[[float | None], str]:
+        """Writes a value for people, with its unit."""
+        return self.quantity.text
 
 
-def _loop(process: str) -> Callable[[Trial], float | None]:
-    def read(trial: Trial) -> float | None:
-        result = getattr(trial, process)  # its own loop is the phase of the same name
-        return result.phases.get(process) if result is not None else None
+def _wall(trial: Trial, process: str) -> float | None:
+    result = getattr(trial, process)
+    return result.wall_s if result is not None else None
 
-    return read
+
+def _loop(trial: Trial, process: str) -> float | None:
+    result = getattr(trial, process)  # its own loop is the phase of the same name
+    return result.phases.get(process) if result is not None else None
 
 
 def peak_bytes(process: ProcessResult | None) -> float | None:
-    """Peak memory of one process: of its tree if it had children, else the kernel's own figure."""
+    """Peak memory of one process: of its tree if it had children, else the kernel's own number."""
     if process is None:
         return None
-    figure = process.tree_peak or process.peak_rss
-    return float(figure.bytes) if figure is not None else None
+    memory = process.tree_peak or process.peak_rss
+    return float(memory.bytes) if memory is not None else None
 
 
 def _peak(trial: Trial) -> float | None:
@@ -64,22 +98,85 @@ def _peak(trial: Trial) -> float | None:
 
 
 METRICS = (
-    Metric("train_wall_s", "Training time", "trains", "time", _wall("train")),
-    Metric("test_wall_s", "Testing time", "tests", "time", _wall("test")),
-    Metric("total_wall_s", "Total time", "trains and tests", "time", lambda t: t.total_wall_s),
-    Metric("train_phase_s", "Training loop", "runs the training loop", "time", _loop("train")),
-    Metric("test_phase_s", "Testing loop", "runs the testing loop", "time", _loop("test")),
-    Metric("peak_rss_bytes", "Peak memory", "needs", "memory", _peak),
-    Metric("accuracy", "Accuracy", "classifies", "accuracy", lambda t: t.accuracy),
+    Metric(
+        "train_wall_s",
+        "Training time",
+        "trains",
+        TIME,
+        partial(_wall, process="train"),
+        headline=True,
+        drawn=True,
+        swept=True,
+        axis="seconds, wall time",
+        line=(1, "train"),
+    ),
+    Metric(
+        "test_wall_s",
+        "Testing time",
+        "tests",
+        TIME,
+        partial(_wall, process="test"),
+        headline=True,
+        drawn=True,
+        swept=True,
+        axis="seconds, wall time",
+        line=(2, "test"),
+    ),
+    Metric(
+        "total_wall_s",
+        "Total time",
+        "trains and tests",
+        TIME,
+        lambda trial: trial.total_wall_s,
+        drawn=True,
+        swept=True,
+        axis="seconds, wall time",
+    ),
+    Metric(
+        "train_phase_s",
+        "Training loop",
+        "runs the training loop",
+        TIME,
+        partial(_loop, process="train"),
+    ),
+    Metric(
+        "test_phase_s",
+        "Testing loop",
+        "runs the testing loop",
+        TIME,
+        partial(_loop, process="test"),
+    ),
+    Metric(
+        "peak_rss_bytes",
+        "Peak memory",
+        "needs",
+        MEMORY,
+        _peak,
+        headline=True,
+        swept=True,
+        line=(4, "peak"),
+    ),
+    Metric(
+        "accuracy",
+        "Accuracy",
+        "classifies",
+        SHARE,
+        lambda trial: trial.accuracy,
+        drawn=True,
+        swept=True,
+        axis="accuracy, % of the test images",
+        line=(3, "accuracy"),
+    ),
 )
 """In the order of every table. `*_wall_s` is the whole process, from outside; `*_phase_s` the
 engine's own loop, without import, load and compile; memory the larger of the two processes."""
 
 BY_KEY = {metric.key: metric for metric in METRICS}
-RATIO_METRICS = tuple(metric for metric in METRICS if metric.kind != "accuracy")
-FIGURE_METRICS = tuple(
-    BY_KEY[key] for key in ("train_wall_s", "test_wall_s", "total_wall_s", "accuracy")
+RATIO_METRICS = tuple(metric for metric in METRICS if not metric.quantity.is_share)
+LINE = tuple(
+    (word, metric)
+    for (_, word), metric in sorted(
+        ((metric.line, metric) for metric in METRICS if metric.line), key=lambda pair: pair[0]
+    )
 )
-"""The study's four figures."""
-HEADLINES = ("train_wall_s", "test_wall_s", "peak_rss_bytes")
-"""What is told of each engine where many are compared; the tables hold the rest."""
+"""Word and metric of the line of a finished trial, in its order."""

@@ -1,11 +1,11 @@
-"""The figures of the study that this project replays, as data.
+"""The numbers of the study that this project replays, as data.
 
 M. Zalewski, J. Janiszewski: "Automatic Differentiation library for training Convolutional Neural
 Networks in Julia", Warsaw University of Technology, January 2024: means of 10 repeats, measured
 with PowerShell's Measure-Command on another machine than any run of this project.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness import units
 from harness.analysis.metrics import Metric
@@ -13,20 +13,15 @@ from harness.records.models import Manifest
 from harness.workload.format import load
 
 SOURCE = "Zalewski & Janiszewski 2024, AMD Ryzen 5 5600H, Windows 11: another machine"
+PROGRAMS = ("Julia library", "TensorFlow 2.12")
 RATIO = "Julia / TensorFlow"
 
 
-@dataclass(frozen=True)
-class Published:
-    """One metric of the study: seconds, or a fraction of the test images for accuracy."""
+class Published(NamedTuple):
+    """One metric of the study: seconds, or a part of the test images for accuracy."""
 
     julia: float
     tensorflow: float
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The two published means by name of the program."""
-        return {"Julia library": self.julia, "TensorFlow 2.12": self.tensorflow}
 
     @property
     def ratio(self) -> float:
@@ -45,15 +40,15 @@ PUBLISHED = {
 
 def exact(metric: Metric, value: float) -> str:
     """A published value with the digits it was published with."""
-    return units.percent(value) if metric.kind == "accuracy" else f"{value:.2f} s"
+    return metric.text(value) if metric.quantity.is_share else f"{value:.2f} s"
 
 
 def compared(metric: Metric) -> str:
     """The study's ratio of Julia to TensorFlow, or their difference in points for accuracy."""
-    figures = PUBLISHED[metric.key]
-    if metric.kind == "accuracy":
-        return units.points(100 * (figures.julia - figures.tensorflow))
-    return units.ratio(figures.ratio)
+    found = PUBLISHED[metric.key]
+    if metric.quantity.is_share:
+        return units.points(100 * (found.julia - found.tensorflow))
+    return units.ratio(found.ratio)
 
 
 def is_comparable(manifest: Manifest) -> bool:

@@ -40,17 +40,17 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Spread:
-    """One engine after one epoch, over the seeds: the figures, and how many seeds failed."""
+    """One engine after one epoch, over the seeds: their summary, and how many seeds failed."""
 
     engine: str
     epoch: int
-    figures: Summary
+    summary: Summary
     failed: int
 
     def document(self) -> dict[str, Any]:
         """As JSON-ready data."""
         keys = ("n", "mean", "sd", "median", "min", "max")
-        numbers = {key: getattr(self.figures, key) for key in keys}
+        numbers = {key: getattr(self.summary, key) for key in keys}
         return {"engine": self.engine, "epoch": self.epoch, **numbers, "failed": self.failed}
 
 

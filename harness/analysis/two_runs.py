@@ -1,20 +1,29 @@
 """Two runs side by side: are they alike, and what changed from the first to the second."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.analysis.analysis import MOST_FAILURES, Analysis, paired
+from harness.analysis.analysis import (
+    Analysis,
+    analyze,
+    known_values,
+    paired,
+    speed_verdict,
+    too_many_failures,
+)
 from harness.analysis.metrics import RATIO_METRICS, Metric
 from harness.errors import NothingMeasuredError, UsageError
-from harness.records.models import Manifest, Trial
+from harness.records.find import find_run
+from harness.records.models import Manifest
 from harness.stats import (
     AccuracyDifference,
     Ratio,
     accuracy_change,
-    decide,
     holm,
     ratio_of_samples,
 )
@@ -66,6 +75,44 @@ class Change:
     def withheld(self) -> str:
         """Why the change is no result; "" if it is one."""
         return " ".join(filter(None, (self.base_failed, self.new_failed)))
+
+
+@dataclass(frozen=True)
+class TwoRuns:
+    """Two runs and everything that changed. allowed: differences that `--allow` let pass."""
+
+    base: str
+    new: str
+    margin: float
+    allowed: list[str]
+    notes: list[str]
+    changes: list[Change]
+    accuracies: dict[str, AccuracyDifference]
+
+
+def load_two_runs(
+    base: str, new: str, results: Path, *, allow: list[str], margin: float | None
+) -> TwoRuns:
+    """Read two runs and compare them; the margin is the new run's own unless given.
+
+    Raises: UsageError if the runs are not alike, NothingMeasuredError if nothing is valid in both.
+    """
+    if margin is not None and not (math.isfinite(margin) and 0 < margin <= 10):
+        raise UsageError(
+            f"--margin {margin:g}: expected a share above 0 and up to 10, such as 0.02."
+        )
+    first, second = (analyze(find_run(name, results)) for name in (base, new))
+    then, now = first.run.manifest, second.run.manifest
+    chosen = now.margins.time_share if margin is None else margin
+    return TwoRuns(
+        base=then.run,
+        new=now.run,
+        margin=chosen,
+        allowed=refuse_unlike(then, now, allow),
+        notes=notes(then, now),
+        changes=changes(first, second, chosen),
+        accuracies=accuracy_changes(first, second),
+    )
 
 
 def refuse_unlike(base: Manifest, new: Manifest, allowed: Iterable[str] = ()) -> list[str]:
@@ -164,7 +211,7 @@ def changes(base: Analysis, new: Analysis, margin: float) -> list[Change]:
         for i, a in enumerate(common)
         for b in common[i + 1 :]
         for m in RATIO_METRICS
-        if m.kind == "time"
+        if m.quantity.is_time
     ]
     if not any(change.base_n and change.new_n for change in found):
         raise NothingMeasuredError(
@@ -178,8 +225,8 @@ def changes(base: Analysis, new: Analysis, margin: float) -> list[Change]:
 def _engine_change(
     base: Analysis, new: Analysis, name: str, metric: Metric, margin: float
 ) -> Change:
-    """Change of one engine's figure."""
-    samples = [[v for v in a.figures(name, metric.key).values if v > 0] for a in (base, new)]
+    """Change of one engine's mean."""
+    samples = [[v for v in a.summary(name, metric.key).values if v > 0] for a in (base, new)]
     ratio = ratio_of_samples(samples[1], samples[0])
     logs = [np.log(values) for values in samples]
     return _change((base, new), [name], metric, margin, logs, ratio)
@@ -202,7 +249,7 @@ def _change(
     logs: list[np.ndarray],
     ratio: Ratio,
 ) -> Change:
-    """The change of a figure of which `logs` holds the logarithms, in BASE and in NEW."""
+    """The change of a value of which `logs` holds the logarithms, in BASE and in NEW."""
     means = [float(np.exp(part.mean())) if len(part) else None for part in logs]
     failed = [_failed(analysis, engines) for analysis in runs]
     return Change(
@@ -214,7 +261,7 @@ def _change(
         len(logs[0]),
         len(logs[1]),
         ratio,
-        _verdict(ratio, metric, margin, any(failed)),
+        speed_verdict(ratio, metric, margin, " ".join(failed).strip()),
         base_failed=failed[0],
         new_failed=failed[1],
     )
@@ -226,8 +273,8 @@ def accuracy_changes(base: Analysis, new: Analysis) -> dict[str, AccuracyDiffere
     for name in (name for name in base.engines if name in new.engines):
         counts = [t.test_count for t in new.run.valid() if t.engine == name and t.test_count]
         found[name] = accuracy_change(
-            new.figures(name, "accuracy").values,
-            base.figures(name, "accuracy").values,
+            new.summary(name, "accuracy").values,
+            base.summary(name, "accuracy").values,
             images=min(counts, default=0),
             margin_points=new.margins.accuracy_points,
         )
@@ -236,26 +283,11 @@ def accuracy_changes(base: Analysis, new: Analysis) -> dict[str, AccuracyDiffere
 
 def log_ratios(analysis: Analysis, a: str, b: str, metric: Metric) -> np.ndarray:
     """log(value of a / value of b) of every block in which both are valid."""
-    valid: dict[str, list[Trial]] = {a: [], b: []}
-    for trial in analysis.run.valid():
-        if trial.engine in valid:
-            valid[trial.engine].append(trial)
-    values = [(metric.read(x), metric.read(y)) for x, y in paired(valid[a], valid[b])]
-    return np.array([np.log(x) - np.log(y) for x, y in values if x and y])
+    valid = {name: [t for t in analysis.run.valid() if t.engine == name] for name in (a, b)}
+    ours, theirs = known_values(paired(valid[a], valid[b]), metric)
+    return np.log(ours) - np.log(theirs)
 
 
 def _failed(analysis: Analysis, engines: list[str]) -> str:
-    run, texts = analysis.run, []
-    for name in engines:
-        finished = sum(t.engine == name for t in run.finished())
-        failed = len(analysis.failures[name])
-        if failed > MOST_FAILURES * finished:
-            texts.append(f"{failed} of {finished} trials of {name} failed in {run.manifest.run}.")
-    return " ".join(texts)
-
-
-def _verdict(ratio: Ratio, metric: Metric, margin: float, withheld: bool) -> str | None:
-    if withheld:
-        return "inconclusive"
-    verdict = decide(ratio.interval, margin)
-    return None if metric.kind == "memory" and verdict in ("faster", "slower") else verdict
+    told = filter(None, (too_many_failures(analysis.run, name) for name in engines))
+    return " ".join(f"{text} in {analysis.run.manifest.run}." for text in told)

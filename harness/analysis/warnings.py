@@ -129,7 +129,12 @@ def _disturbed(analysis: Analysis) -> list[str]:
     for name in analysis.rivals:
         for cell in analysis.comparisons[name, analysis.baseline].values():
             calm = cell.undisturbed
-            if calm is None or calm.ratio is None or cell.metric.kind != "time" or cell.withheld:
+            if (
+                calm is None
+                or calm.ratio is None
+                or not cell.metric.quantity.is_time
+                or cell.withheld
+            ):
                 continue
             without = decide(calm.interval, margin)
             if without != cell.verdict:
@@ -144,12 +149,12 @@ def _disturbed(analysis: Analysis) -> list[str]:
 def _spread(analysis: Analysis) -> list[str]:
     texts = []
     for name in analysis.engines:
-        figures = analysis.figures(name, "train_wall_s")
-        if figures.median and figures.max and figures.max > (1 + SLOWEST) * figures.median:
-            above = units.significant(100 * (figures.max / figures.median - 1), 2)
+        summary = analysis.summary(name, "train_wall_s")
+        if summary.median and summary.max and summary.max > (1 + SLOWEST) * summary.median:
+            above = units.significant(100 * (summary.max / summary.median - 1), 2)
             texts.append(
                 f"{name}: the slowest training is {above} % above the median "
-                f"({units.seconds(figures.max)} against {units.seconds(figures.median)})."
+                f"({units.seconds(summary.max)} against {units.seconds(summary.median)})."
             )
     return texts
 
@@ -208,7 +213,7 @@ def _slots(analysis: Analysis, engine: str, metric: Metric) -> list[str]:
 
 
 def _processes(analysis: Analysis) -> list[str]:
-    """Figures that are bounds only, and thread limits that did not hold."""
+    """Numbers that are bounds only, and thread limits that did not hold."""
     texts = []
     limit = analysis.run.manifest.threads
     for name in analysis.engines:

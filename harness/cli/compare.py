@@ -30,10 +30,11 @@ def compare(
     format: Output = Format.table,
 ) -> None:
     """Compare two runs of the same work on the same machine: what got faster, what slower."""
-    from harness.report.two_runs import comparison_document, load_comparison, print_comparison
+    from harness.analysis.two_runs import load_two_runs
+    from harness.report.two_runs import print_two_runs, two_runs_document
 
-    found = load_comparison(base, new, results, allow=allow or [], margin=margin)
+    found = load_two_runs(base, new, results, allow=allow or [], margin=margin)
     if format is Format.json:
-        print(json.dumps(comparison_document(found), indent=2, allow_nan=False))
+        print(json.dumps(two_runs_document(found), indent=2, allow_nan=False))
     else:
-        print_comparison(found)
+        print_two_runs(found)

@@ -40,19 +40,19 @@ def gate(
 ) -> int:
     """Exit code 0: within the margin, 1: a regression, 3: nothing measured, 4: inconclusive."""
     from harness.analysis.gate import select, verdict
-    from harness.report.two_runs import load_comparison
+    from harness.analysis.two_runs import load_two_runs
 
     if ratio and engine:
         raise UsageError("--ratio judges a pair of engines; leave --engine out.")
-    found = load_comparison(base, new, results, allow=allow or [], margin=margin)
-    checks = select(found, metric or ["train_wall_s", "test_wall_s"], engine, ratio)
-    answer = verdict(checks).name.lower()
+    found = load_two_runs(base, new, results, allow=allow or [], margin=margin)
+    judged = select(found, metric or ["train_wall_s", "test_wall_s"], engine, ratio)
+    answer = verdict(judged).name.lower()
     if format is Format.json:
         told = [
             {"subject": c.subject, "metric": c.metric, "answer": c.answer.name.lower()}
-            for c in checks
+            for c in judged
         ]
         print(json.dumps({"answer": answer, "margin": found.margin, "checks": told}))
-    for one in checks:
+    for one in judged:
         print(one.sentence, file=sys.stderr if format is Format.json else sys.stdout)
-    return int(verdict(checks))
+    return int(verdict(judged))

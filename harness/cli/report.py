@@ -1,4 +1,4 @@
-"""`bench report`: tables, figures and the page of a run."""
+"""`bench report`: tables, plots and the page of a run."""
 
 import json
 import sys

@@ -1,33 +1,25 @@
-"""The report as one JSON document, for programs; `docs/report.md` describes every key."""
+"""The report as one JSON document, for programs; `docs/report.md` describes every key.
+
+Intervals are pairs, which JSON writes as lists.
+"""
 
 from dataclasses import asdict
 from typing import Any
 
 from harness.analysis.analysis import Analysis, Comparison
 from harness.analysis.metrics import METRICS
-from harness.stats import AccuracyDifference, Summary
-
-SUMMARY_KEYS = ("n", "mean", "median", "sd", "min", "max")
+from harness.report.frames import STATISTICS
 
 
 def report_document(analysis: Analysis) -> dict[str, Any]:
-    """Figures of the run, unrounded; what could not be had is null."""
+    """Everything known of the run, unrounded; what could not be had is null."""
     manifest = analysis.run.manifest
     return {
         "run": manifest.run,
         "preset": manifest.preset,
         "blocks": {"planned": manifest.repeats, "valid": analysis.valid_blocks},
         "engines": {name: _engine(analysis, name) for name in analysis.engines},
-        "ratios": {
-            f"{a}/{b}": {
-                **{key: _comparison(cell) for key, cell in row.items()},
-                "accuracy": {
-                    **_accuracy(analysis.accuracies[a, b]),
-                    "predictions": [asdict(found) for found in analysis.agreements[a, b]],
-                },
-            }
-            for (a, b), row in analysis.comparisons.items()
-        },
+        "ratios": {f"{a}/{b}": _pair(analysis, a, b) for a, b in analysis.comparisons},
         "seeds": {
             "spread": [row.document() for row in analysis.spreads],
             "values": [asdict(one) for one in analysis.found] if analysis.spreads else [],
@@ -36,13 +28,20 @@ def report_document(analysis: Analysis) -> dict[str, Any]:
 
 
 def _engine(analysis: Analysis, name: str) -> dict[str, Any]:
-    document: dict[str, Any] = {m.key: _summary(analysis.figures(name, m.key)) for m in METRICS}
-    document["failed"] = len(analysis.failures[name])
-    return document
+    document: dict[str, Any] = {}
+    for metric in METRICS:
+        summary = analysis.summary(name, metric.key)
+        document[metric.key] = {key: getattr(summary, key) for key in (*STATISTICS, "values")}
+    return {**document, "failed": len(analysis.failures[name])}
 
 
-def _summary(figures: Summary) -> dict[str, Any]:
-    return {**{key: getattr(figures, key) for key in SUMMARY_KEYS}, "values": list(figures.values)}
+def _pair(analysis: Analysis, a: str, b: str) -> dict[str, Any]:
+    cells = analysis.comparisons[a, b]
+    predictions = [asdict(found) for found in analysis.agreements[a, b]]
+    return {
+        **{key: _comparison(cell) for key, cell in cells.items()},
+        "accuracy": {**asdict(analysis.accuracies[a, b]), "predictions": predictions},
+    }
 
 
 def _comparison(cell: Comparison) -> dict[str, Any]:
@@ -51,9 +50,9 @@ def _comparison(cell: Comparison) -> dict[str, Any]:
     return {
         "n": ratio.n,
         "ratio": ratio.ratio if shown else None,
-        "interval": _pair(ratio.interval if shown else None),
-        "t_interval": _pair(ratio.t_interval if shown else None),
-        "bca_interval": _pair(ratio.bca_interval if shown else None),
+        "interval": ratio.interval if shown else None,
+        "t_interval": ratio.t_interval if shown else None,
+        "bca_interval": ratio.bca_interval if shown else None,
         "p": ratio.p if shown else None,
         "p_holm": cell.p_holm if shown else None,
         "p_floor": ratio.p_floor,
@@ -62,18 +61,3 @@ def _comparison(cell: Comparison) -> dict[str, Any]:
         "verdict": cell.verdict,
         "withheld": cell.withheld or None,
     }
-
-
-def _accuracy(difference: AccuracyDifference) -> dict[str, Any]:
-    return {
-        "n": difference.n,
-        "difference_points": difference.difference_points,
-        "interval": _pair(difference.interval),
-        "margin_points": difference.margin_points,
-        "tost_p": difference.tost_p,
-        "verdict": difference.verdict,
-    }
-
-
-def _pair(interval: tuple[float, float] | None) -> list[float] | None:
-    return None if interval is None else list(interval)

@@ -12,7 +12,6 @@ from harness.analysis.metrics import METRICS, Metric
 from harness.errors import NothingMeasuredError
 from harness.records.models import Trial
 
-UNITS = {"time": "seconds", "memory": "bytes", "accuracy": "per cent"}
 PROCESSES = ("train", "test")
 BATCH = 900  # MLflow takes 1,000 entities in one request; parameters and tags count too
 LONGEST_PARAMETER = 500  # characters that every MLflow back end can hold
@@ -28,9 +27,8 @@ def export(analysis: Analysis, form: str) -> Any:
 def pyperf(analysis: Analysis) -> dict[str, Any]:
     """A pyperf suite: one benchmark per engine and metric, one run per trial, one value each.
 
-    pyperf knows seconds, bytes and integers, so accuracy (a share) is left out.
+    pyperf knows seconds, bytes and integers: what it has no unit for (a share) is left out.
     """
-    unit = {"time": "second", "memory": "byte"}
     cpu = analysis.run.manifest.host.get("cpu")
     return {
         "version": "1.0",
@@ -39,7 +37,7 @@ def pyperf(analysis: Analysis) -> dict[str, Any]:
             {
                 "metadata": {
                     "name": f"{name}: {metric.key}",
-                    "unit": unit[metric.kind],
+                    "unit": metric.quantity.pyperf,
                     "loops": 1,
                 },
                 "runs": [
@@ -53,7 +51,7 @@ def pyperf(analysis: Analysis) -> dict[str, Any]:
                 ],
             }
             for name, metric in _pairs(analysis)
-            if metric.kind != "accuracy"
+            if metric.quantity.pyperf
         ],
     }
 
@@ -70,27 +68,27 @@ def hyperfine(analysis: Analysis) -> dict[str, Any]:
             _hyperfine_result(analysis, name, process)
             for name in analysis.engines
             for process in PROCESSES
-            if analysis.figures(name, f"{process}_wall_s").n
+            if analysis.summary(name, f"{process}_wall_s").n
         ]
     }
 
 
 def _hyperfine_result(analysis: Analysis, name: str, process: str) -> dict[str, Any]:
-    figures = analysis.figures(name, f"{process}_wall_s")
+    summary = analysis.summary(name, f"{process}_wall_s")
     results = [getattr(trial, process) for trial in _trials(analysis, name)]
     users = [result.user_s for result in results if result.user_s is not None]
     systems = [result.system_s for result in results if result.system_s is not None]
     peaks = [result.peak_rss.bytes for result in results if result.peak_rss is not None]
     return {
         "command": f"{name} {process}",
-        "mean": figures.mean,
-        "stddev": figures.sd,
-        "median": figures.median,
+        "mean": summary.mean,
+        "stddev": summary.sd,
+        "median": summary.median,
         "user": sum(users) / len(users) if users else 0.0,
         "system": sum(systems) / len(systems) if systems else 0.0,
-        "min": figures.min,
-        "max": figures.max,
-        "times": list(figures.values),
+        "min": summary.min,
+        "max": summary.max,
+        "times": list(summary.values),
         "memory_usage_byte": peaks,
         "exit_codes": [result.exit_code or 0 for result in results],
     }
@@ -103,12 +101,12 @@ def bencher(analysis: Analysis) -> dict[str, Any]:
     """
     document: dict[str, Any] = {name: {} for name in analysis.engines}
     for name, metric in _pairs(analysis):
-        figures = analysis.figures(name, metric.key)
-        if figures.mean is None:
+        summary = analysis.summary(name, metric.key)
+        if summary.mean is None:
             continue
-        measure = {"value": figures.mean}
-        if figures.mean_interval is not None:
-            measure["lower_value"], measure["upper_value"] = figures.mean_interval
+        measure = {"value": summary.mean}
+        if summary.mean_interval is not None:
+            measure["lower_value"], measure["upper_value"] = summary.mean_interval
         document[name][metric.key.replace("_", "-")] = measure
     return {name: measures for name, measures in document.items() if measures}
 
@@ -120,18 +118,19 @@ def github_action_benchmark(analysis: Analysis) -> list[dict[str, Any]]:
     """
     entries = []
     for name, metric in _pairs(analysis):
-        figures = analysis.figures(name, metric.key)
-        if figures.mean is None:
+        summary = analysis.summary(name, metric.key)
+        if summary.mean is None:
             continue
-        is_accuracy = metric.kind == "accuracy"
-        scale = 100.0 if is_accuracy else 1.0
+        quantity, mean, sd = metric.quantity, summary.mean, summary.sd or 0.0
+        if quantity.is_share:
+            mean, sd = quantity.scale * (1 - mean), quantity.scale * sd
         entries.append(
             {
-                "name": f"{name}: {'error' if is_accuracy else metric.key}",
-                "unit": UNITS[metric.kind],
-                "value": scale * (1 - figures.mean) if is_accuracy else figures.mean,
-                "range": f"± {scale * (figures.sd or 0.0):.6g}",
-                "extra": f"{figures.n} repeats, run {analysis.run.manifest.run}",
+                "name": f"{name}: {'error' if quantity.is_share else metric.key}",
+                "unit": quantity.unit,
+                "value": mean,
+                "range": f"± {sd:.6g}",
+                "extra": f"{summary.n} repeats, run {analysis.run.manifest.run}",
             }
         )
     return entries
@@ -187,7 +186,7 @@ def _pairs(analysis: Analysis) -> list[tuple[str, Metric]]:
         (name, metric)
         for name in analysis.engines
         for metric in METRICS
-        if analysis.figures(name, metric.key).n
+        if analysis.summary(name, metric.key).n
     ]
 
 

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
@@ -16,13 +14,27 @@ from harness.analysis.analysis import Analysis, analyze
 from harness.analysis.metrics import BY_KEY, METRICS, Metric
 from harness.errors import NothingMeasuredError
 from harness.records.store import MANIFEST
-from harness.report.page import inline, render
-from harness.report.plots.style import LOG_FROM, WIDTH, colour, marker, plain, short, style, write
-from harness.report.tables import defused, mean_and_sd, ratio_text
+from harness.report.frames import MEAN_ENDS, summary_values
+from harness.report.page import shown, write_pages
+from harness.report.plots.style import (
+    LOG_FROM,
+    WIDTH,
+    colour,
+    heading,
+    marker,
+    plain,
+    short,
+    style,
+    write,
+)
+from harness.report.render import write_csv
+from harness.report.table import Table, texts
+from harness.report.tables import mean_and_sd, ratio_text
 from harness.run.sweep import points, read_axes
 from harness.stats import Summary
 
-CURVES = ("train_wall_s", "test_wall_s", "total_wall_s", "peak_rss_bytes", "accuracy")
+TRAINING = BY_KEY["train_wall_s"]  # the table of all points tells it as a ratio, too
+Panel = list[tuple[str, Analysis]]
 
 
 @dataclass(frozen=True)
@@ -43,9 +55,9 @@ class Sweep:
         """The setting along the x axis: the one with the most values."""
         return max(self.axes, key=lambda key: len(self.axes[key]))
 
-    def panels(self) -> Iterator[tuple[str, list[tuple[str, Analysis]]]]:
+    def panels(self) -> Iterator[tuple[str, Panel]]:
         """For every combination of the other settings: its text, and the points along `across`."""
-        groups: dict[str, list[tuple[str, Analysis]]] = {}
+        groups: dict[str, Panel] = {}
         for values, analysis in self.found:
             rest = ", ".join(f"{k} = {v}" for k, v in values.items() if k != self.across)
             groups.setdefault(rest, []).append((values[self.across], analysis))
@@ -66,55 +78,52 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def write_sweep_report(sweep: Sweep) -> Path:
-    """Write `report/` of the sweep: page, Markdown, figures, `summary.csv`; returns the folder."""
+    """Write `report/` of the sweep: page, Markdown, plots, `summary.csv`; returns the folder."""
     folder = sweep.folder / "report"
     folder.mkdir(exist_ok=True)
-    summary_frame(sweep).map(defused).to_csv(folder / "summary.csv", index=False)
-    figures = []
+    write_csv(all_summaries(sweep), folder / "summary.csv")
+    drawn = []
     for number, (rest, panel) in enumerate(sweep.panels(), start=1):
-        for key in CURVES:
-            name = f"{key}-{number}"
+        for metric in (metric for metric in METRICS if metric.swept):
+            name = f"{metric.key}-{number}"
             with style():
-                figure = curve(sweep, BY_KEY[key], rest, panel)
+                figure = curve(sweep, metric, rest, panel)
                 if figure is None:
                     continue
                 write(figure, folder, name)
-            title = f"{BY_KEY[key].title} over {sweep.across}{f', {rest}' if rest else ''}"
-            figures.append({"name": name, "alt": title})
-    shown = _context(sweep, figures)
-    (folder / "report.md").write_text(render("sweep.md.j2", shown), encoding="utf-8")
-    shown["svgs"] = [inline(folder / f"{f['name']}.svg", f["name"], f["alt"]) for f in figures]
-    (folder / "index.html").write_text(render("sweep.html.j2", shown), encoding="utf-8")
+            alt = f"{metric.title} over {sweep.across}{f', {rest}' if rest else ''}"
+            drawn.append(shown(name, alt, folder))
+    values = {
+        "name": sweep.folder.name,
+        "axes": sweep.axes,
+        "summary": point_table(sweep),
+        "plots": drawn,
+        "planned": len(points(sweep.axes)),
+        "measured": len(sweep.found),
+    }
+    write_pages("sweep", values, folder)
     return folder
 
 
-def curve(
-    sweep: Sweep, metric: Metric, rest: str, panel: list[tuple[str, Analysis]]
-) -> Figure | None:
+def curve(sweep: Sweep, metric: Metric, rest: str, panel: Panel) -> Figure | None:
     """One metric over the swept setting: a line per engine through the means, with intervals."""
     numbers = _numbers([value for value, _ in panel])
     figure, axis = plt.subplots(figsize=(WIDTH, 3.3), layout="constrained")
     drawn: list[float] = []
     for index, name in enumerate(sweep.engines):
-        known = [
-            (numbers[value], analysis.figures(name, metric.key))
-            for value, analysis in panel
-            if name in analysis.engines and analysis.figures(name, metric.key).n
-        ]
         shift = index - (len(sweep.engines) - 1) / 2
-        known = [(_beside(x, shift, numbers), figures) for x, figures in known]
+        known = [
+            (_beside(numbers[value], shift, numbers), analysis.summary(name, metric.key))
+            for value, analysis in panel
+            if name in analysis.engines and analysis.summary(name, metric.key).n
+        ]
         drawn += _line(axis, metric, index, name, known)
     if not drawn:
         plt.close(figure)
         return None
     _scales(axis, metric, numbers, drawn)
     axis.set_xlabel(sweep.across + (", log scale" if axis.get_xscale() == "log" else ""))
-    figure.suptitle(
-        f"{metric.title}, mean and 95 % interval{f' ({rest})' if rest else ''}",
-        fontsize=10.5,
-        x=0.02,
-        ha="left",
-    )
+    heading(figure, f"{metric.title}, mean and 95 % interval{f' ({rest})' if rest else ''}")
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
@@ -133,22 +142,17 @@ def _beside(x: float, shift: float, numbers: dict[str, float]) -> float:
     return x + 0.012 * shift * ((high - low) or 1.0)
 
 
-def _scale_of(metric: Metric) -> float:
-    return {"time": 1.0, "memory": 1e-6, "accuracy": 100.0}[metric.kind]
-
-
 def _line(
     axis: Axes, metric: Metric, index: int, name: str, known: list[tuple[float, Summary]]
 ) -> list[float]:
-    scale, xs, ys = _scale_of(metric), [], []
-    for x, figures in known:
-        mean = scale * (figures.mean or 0.0)
-        xs.append(x)
-        ys.append(mean)
-        if figures.mean_interval is not None:
-            low, high = (scale * end for end in figures.mean_interval)
+    scale = metric.quantity.scale
+    ys = [scale * (summary.mean or 0.0) for _, summary in known]
+    for (x, summary), mean in zip(known, ys, strict=True):
+        if summary.mean_interval is not None:
+            low, high = (scale * end for end in summary.mean_interval)
             axis.vlines(x, max(low, 1e-3 * mean), high, color=colour(index), linewidth=1.6)
-    if xs:
+    if known:
+        xs = [x for x, _ in known]
         axis.plot(
             xs, ys, color=colour(index), marker=marker(index), ms=5, lw=1.3, label=short(name)
         )
@@ -160,16 +164,18 @@ def _scales(axis: Axes, metric: Metric, numbers: dict[str, float], drawn: list[f
         axis.set_xscale("log")
         axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks(list(numbers.values()), [short(text) for text in numbers])
-    axis.set_ylabel({"time": "seconds", "memory": "MB", "accuracy": "%"}[metric.kind])
+    axis.set_ylabel(metric.quantity.axis)
+    axis.grid(axis="y")
+    if metric.quantity.is_share:
+        return
     positive = [y for y in drawn if y > 0]
-    if metric.kind != "accuracy" and positive and max(positive) > LOG_FROM * min(positive):
+    if positive and max(positive) > LOG_FROM * min(positive):
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: plain(y)))
         axis.yaxis.set_minor_formatter(NullFormatter())
         axis.set_ylabel(f"{axis.get_ylabel()}, log scale")
-    elif metric.kind != "accuracy":
+    else:
         axis.set_ylim(0, 1.15 * max(drawn))
-    axis.grid(axis="y")
 
 
 def _numbers(values: list[str]) -> dict[str, float]:
@@ -180,44 +186,23 @@ def _numbers(values: list[str]) -> dict[str, float]:
         return {value: float(place) for place, value in enumerate(values, start=1)}
 
 
-def summary_frame(sweep: Sweep) -> pd.DataFrame:
-    """One row per point, engine and metric, unrounded."""
+def all_summaries(sweep: Sweep) -> Table:
+    """`summary.csv`: one row per point, engine and metric, unrounded, up to the mean's interval."""
+    tables = [(values, summary_values(analysis)) for values, analysis in sweep.found]
+    kept = [c.head for c in tables[0][1].columns].index(MEAN_ENDS[-1]) + 1
+    rows = [[*values.values(), *row[:kept]] for values, table in tables for row in table.rows]
+    return Table([*texts(*sweep.axes), *tables[0][1].columns[:kept]], rows)
+
+
+def point_table(sweep: Sweep) -> Table:
+    """One row per point and engine: the swept metrics, and the training time as a ratio."""
+    metrics = [metric for metric in METRICS if metric.swept]
+    heads = [*sweep.axes, "engine", *(metric.title for metric in metrics)]
     rows = []
     for values, analysis in sweep.found:
         for name in analysis.engines:
-            for metric in METRICS:
-                figures = analysis.figures(name, metric.key)
-                low, high = figures.mean_interval or (None, None)
-                keys = ("n", "mean", "median", "sd", "min", "max")
-                rows.append(
-                    {
-                        **values,
-                        "engine": name,
-                        "metric": metric.key,
-                        **{key: getattr(figures, key) for key in keys},
-                        "mean_low": low,
-                        "mean_high": high,
-                    }
-                )
-    return pd.DataFrame(rows)
-
-
-def _context(sweep: Sweep, figures: list[dict[str, str]]) -> dict[str, Any]:
-    rows = []
-    for values, analysis in sweep.found:
-        for name in analysis.engines:
-            ratio = units.ABSENT
-            if name in analysis.rivals:
-                ratio = ratio_text(analysis, name, BY_KEY["train_wall_s"])
-            cells = [mean_and_sd(analysis, name, BY_KEY[key]) for key in CURVES]
+            cells = [mean_and_sd(analysis, name, metric) for metric in metrics]
+            is_rival = name in analysis.rivals
+            ratio = ratio_text(analysis, name, TRAINING) if is_rival else units.ABSENT
             rows.append([*values.values(), name, *cells, ratio])
-    heads = [*sweep.axes, "engine", *(BY_KEY[key].title for key in CURVES)]
-    return {
-        "name": sweep.folder.name,
-        "axes": sweep.axes,
-        "heads": [*heads, "training time against the baseline"],
-        "rows": rows,
-        "plots": figures,
-        "planned": len(points(sweep.axes)),
-        "measured": len(sweep.found),
-    }
+    return Table(texts(*heads, f"{TRAINING.title.lower()} against the baseline"), rows)

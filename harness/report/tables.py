@@ -1,90 +1,36 @@
-"""Analysis -> tables: for the terminal (rich), and as pandas frames for CSV and Parquet."""
+"""Analysis -> the tables that people read. What they show is decided here, how in `render`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-
-import pandas as pd
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from harness import units
-from harness.analysis.analysis import Analysis
-from harness.analysis.metrics import METRICS, Metric, peak_bytes
-from harness.analysis.published import PUBLISHED, RATIO, compared, exact
+from harness.analysis.analysis import Analysis, Comparison
+from harness.analysis.metrics import BY_KEY, METRICS, RATIO_METRICS, Metric
+from harness.analysis.published import PROGRAMS, PUBLISHED, RATIO, compared, exact
 from harness.analysis.seeds import Spread
-from harness.analysis.warnings import outcome
-from harness.records.models import ProcessResult, Trial
-from harness.stats import accuracy_word
+from harness.analysis.warnings import drift_of, slots_of
+from harness.report.table import Table, numbers, texts
+from harness.stats import accuracy_word, holm
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMN_WIDTH = 17  # "0.123 ± 0.004 ms" and a gap
 RATIO_WIDTH = 25  # "0.00 points, inconclusive"
 
 
-def terminal_tables(
-    analysis: Analysis, width: int, centre: "Centre | None" = None
-) -> Iterable[Table]:
-    """The run's tables for a terminal of that many columns.
-
-    Metrics are rows and engines columns while that fits; in a narrower terminal every metric has
-    lines of its own, one per engine. centre: what is shown of a sample, mean ± sd by default.
-    """
-    centre = centre or MEAN
-    needed = 16 + COLUMN_WIDTH * len(analysis.engines) + RATIO_WIDTH * len(analysis.rivals)
-    yield wide_table(analysis, centre) if needed <= width else narrow_table(analysis, centre)
-
-
-def wide_table(analysis: Analysis, centre: "Centre") -> Table:
-    """Metrics down, engines across, then the ratio of each engine to the baseline."""
-    table = Table(box=None, pad_edge=False, title=None)
-    table.add_column(centre.heading, no_wrap=True)
-    for name in analysis.engines:
-        table.add_column(escape(name), justify="right", no_wrap=True)
-    for name in analysis.rivals:
-        heading = f"{escape(name)} / {escape(analysis.baseline)}"
-        table.add_column(heading, justify="right", overflow="fold")
-    for metric in METRICS:
-        cells = [centre.text(analysis, name, metric) for name in analysis.engines]
-        cells += [ratio_text(analysis, name, metric) for name in analysis.rivals]
-        table.add_row(metric.title, *cells)
-    table.add_row("Trials valid", *(valid_text(analysis, name) for name in analysis.engines))
-    return table
-
-
-def narrow_table(analysis: Analysis, centre: "Centre") -> Table:
-    """One line per metric and engine, with the ratio to the baseline."""
-    table = Table(box=None, pad_edge=False, show_header=True)
-    table.add_column("", overflow="fold")
-    table.add_column(centre.heading, justify="right", overflow="fold")
-    table.add_column("ratio", justify="right", overflow="fold")
-    for metric in METRICS:
-        table.add_row(f"[bold]{metric.title}[/bold]", "", "")
-        for name in analysis.engines:
-            ratio = ratio_text(analysis, name, metric) if name in analysis.rivals else ""
-            table.add_row(f"  {escape(name)}", centre.text(analysis, name, metric), ratio)
-    table.add_row("[bold]Trials valid[/bold]", "", "")
-    for name in analysis.engines:
-        table.add_row(f"  {escape(name)}", valid_text(analysis, name), "")
-    return table
-
-
 def mean_and_sd(analysis: Analysis, engine: str, metric: Metric) -> str:
     """ "1.23 ± 0.04 s", both in the unit of the mean; the mean alone where there is one value."""
-    figures = analysis.figures(engine, metric.key)
-    if figures.mean is None or figures.sd is None:
-        return metric.text(figures.mean)
-    text = metric.text(figures.mean)
+    summary = analysis.summary(engine, metric.key)
+    text = metric.text(summary.mean)
+    if summary.mean is None or summary.sd is None:
+        return text
     number, unit = text.rsplit(" ", 1)
-    per_unit = figures.mean / float(number.replace(",", "")) if figures.mean else 1.0
+    per_unit = summary.mean / float(number.replace(",", "")) if summary.mean else 1.0
     decimals = len(number.partition(".")[2])
-    return f"{number} ± {figures.sd / per_unit:,.{decimals}f} {unit}"
+    return f"{number} ± {summary.sd / per_unit:,.{decimals}f} {unit}"
 
 
 def median_text(analysis: Analysis, engine: str, metric: Metric) -> str:
     """The median with its unit."""
-    return metric.text(analysis.figures(engine, metric.key).median)
+    return metric.text(analysis.summary(engine, metric.key).median)
 
 
 @dataclass(frozen=True)
@@ -101,7 +47,7 @@ MEDIAN = Centre("median so far", median_text)
 
 def ratio_text(analysis: Analysis, engine: str, metric: Metric) -> str:
     """The ratio to the baseline and its verdict; for accuracy the difference in points."""
-    if metric.kind == "accuracy":
+    if metric.quantity.is_share:
         found = analysis.accuracies[engine, analysis.baseline]
         if found.difference_points is None:
             return units.ABSENT
@@ -119,133 +65,181 @@ def valid_text(analysis: Analysis, engine: str) -> str:
     return f"{valid} of {analysis.run.manifest.repeats}"
 
 
-def published_table() -> Table:
-    """The study's own figures, named as another machine's."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("published, another machine", overflow="fold")
-    for name in next(iter(PUBLISHED.values())).values:
-        table.add_column(name, justify="right", overflow="fold")
-    table.add_column(RATIO, justify="right", overflow="fold")
-    for metric in METRICS:
-        if metric.key in PUBLISHED:
-            values = PUBLISHED[metric.key].values.values()
-            cells = [exact(metric, value) for value in values]
-            table.add_row(metric.title, *cells, compared(metric))
-    return table
+def terminal_table(analysis: Analysis, width: int, centre: Centre = MEAN) -> Table:
+    """The run for a terminal of that many columns.
+
+    Metrics are rows and engines columns while that fits; in a narrower terminal every metric has
+    lines of its own, one per engine.
+    """
+    needed = 16 + COLUMN_WIDTH * len(analysis.engines) + RATIO_WIDTH * len(analysis.rivals)
+    return (wide_table if needed <= width else narrow_table)(analysis, centre.heading, centre)
 
 
-def show(analysis: Analysis, console: Console) -> None:
-    """Print the run's tables."""
-    for table in terminal_tables(analysis, console.width):
-        console.print(table)
-
-
-def summary_frame(analysis: Analysis) -> pd.DataFrame:
-    """One row per engine and metric, unrounded: n, mean, median, sd, min, max, intervals."""
-    rows = []
-    for name in analysis.engines:
-        for metric in METRICS:
-            figures = analysis.figures(name, metric.key)
-            mean, median = (
-                i or (None, None) for i in (figures.mean_interval, figures.median_interval)
-            )
-            rows.append(
-                {
-                    "engine": name,
-                    "metric": metric.key,
-                    **{k: getattr(figures, k) for k in ("n", "mean", "median", "sd", "min", "max")},
-                    "mean_low": mean[0],
-                    "mean_high": mean[1],
-                    "median_low": median[0],
-                    "median_high": median[1],
-                    "failed": len(analysis.failures[name]),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def accuracy_frame(analysis: Analysis) -> pd.DataFrame:
-    """One row per engine, seed and epoch: the accuracy, whether its training was timed, or why
-    there is none; unrounded."""
-    return pd.DataFrame(
+def wide_table(analysis: Analysis, heading: str = "", centre: Centre = MEAN) -> Table:
+    """Metrics down, engines across, then the ratio of each engine to the baseline."""
+    rows = [
         [
-            {
-                "engine": one.engine,
-                "seed": one.seed,
-                "epoch": one.epoch,
-                "accuracy": one.value,
-                "timed": one.timed,
-                "failure": one.failure,
-            }
-            for one in analysis.found
+            metric.title,
+            *(centre.text(analysis, name, metric) for name in analysis.engines),
+            *(ratio_text(analysis, name, metric) for name in analysis.rivals),
         ]
-    )
+        for metric in METRICS
+    ]
+    valid = [valid_text(analysis, name) for name in analysis.engines]
+    rows.append(["Trials valid", *valid, *("" for _ in analysis.rivals)])
+    columns = [
+        *texts(heading, whole=True),
+        *numbers(*analysis.engines, whole=True),
+        *numbers(*(f"{name} / {analysis.baseline}" for name in analysis.rivals)),
+    ]
+    return Table(columns, rows, named=True)
+
+
+def narrow_table(analysis: Analysis, heading: str, centre: Centre) -> Table:
+    """One line per metric and engine, with the ratio to the baseline."""
+    rows: list[list[str]] = []
+    for metric in METRICS:
+        rows.append([metric.title])
+        for name in analysis.engines:
+            ratio = ratio_text(analysis, name, metric) if name in analysis.rivals else ""
+            rows.append([f"  {name}", centre.text(analysis, name, metric), ratio])
+    rows.append(["Trials valid"])
+    rows += [[f"  {name}", valid_text(analysis, name), ""] for name in analysis.engines]
+    return Table([*texts(""), *numbers(heading, "ratio")], rows)
+
+
+def published_table(heading: str = "published") -> Table:
+    """The study's own numbers, named as another machine's."""
+    rows = [
+        [m.title, *(exact(m, value) for value in PUBLISHED[m.key]), compared(m)]
+        for m in METRICS
+        if m.key in PUBLISHED
+    ]
+    return Table([*texts(heading), *numbers(*PROGRAMS, RATIO)], rows, named=True)
+
+
+def ratio_table(analysis: Analysis) -> Table:
+    """One row per engine and metric against the baseline, with everything known about it."""
+    columns = [
+        *texts("engines", "metric"),
+        *numbers("blocks", "ratio"),
+        *texts("t interval", "BCa interval"),
+        *numbers("p", "half width", "blocks for ±1 %"),
+        *texts("verdict"),
+    ]
+    rows = [
+        _ratio_row(analysis.comparisons[name, analysis.baseline][metric.key])
+        for name in analysis.rivals
+        for metric in RATIO_METRICS
+    ]
+    return Table(columns, rows)
+
+
+def _ratio_row(cell: Comparison) -> list[object]:
+    """A ratio that is no result is `withheld`, and nothing that follows from it is shown."""
+    ratio, needed = cell.ratio, cell.ratio.n_for_one_percent
+    half = ratio.half_width
+    shown = [
+        units.ratio(ratio.ratio),
+        units.span(ratio.t_interval),
+        units.span(ratio.bca_interval),
+        units.probability(cell.p_holm),
+        units.ABSENT if half is None else f"±{units.significant(100 * half, 2)} %",
+    ]
+    if cell.withheld:
+        shown = ["withheld", *(units.ABSENT for _ in shown[1:])]
+    return [
+        f"{cell.a} / {cell.b}",
+        cell.metric.title,
+        ratio.n,
+        *shown,
+        f"{needed:,}" if needed else units.ABSENT,
+        cell.verdict or units.ABSENT,
+    ]
+
+
+def accuracy_table(analysis: Analysis) -> Table:
+    """The accuracy of every engine less the baseline's, and how alike they predict."""
+    columns = [
+        *texts("engines"),
+        *numbers("seeds" if analysis.spreads else "blocks", "accuracy difference"),
+        *texts("95 % interval"),
+        *numbers("margin", "p (two one-sided tests)"),
+        *texts("verdict"),
+        *numbers("equal predictions, at least", "smallest McNemar p"),
+    ]
+    return Table(columns, [_accuracy_row(analysis, name) for name in analysis.rivals])
+
+
+def _accuracy_row(analysis: Analysis, name: str) -> list[object]:
+    """McNemar's p is the smallest over the blocks, Holm-corrected for their number."""
+    found = analysis.accuracies[name, analysis.baseline]
+    blocks = analysis.agreements[name, analysis.baseline]
+    adjusted = [p for p in holm([block.p for block in blocks]) if p is not None]
+    return [
+        f"{name} − {analysis.baseline}",
+        found.n,
+        units.points(found.difference_points),
+        units.span(found.interval, units.signed),
+        f"{found.margin_points:.2f} points",
+        units.probability(found.tost_p),
+        accuracy_word(found),
+        units.percent(min((block.equal for block in blocks), default=None)),
+        units.probability(min(adjusted, default=None)),
+    ]
+
+
+def spread_table(analysis: Analysis) -> Table:
+    """Accuracy over the seeds, a row per engine; without rows where no further seed was asked."""
+    heads = ("starts", "mean", "standard deviation", "median", "min", "max", "failed")
+    rows = [_spread_row(row) for row in analysis.last_spreads]
+    return Table([*texts("engine"), *numbers(*heads)], rows, named=True)
+
+
+def _spread_row(row: Spread) -> list[object]:
+    summary = row.summary
+    return [
+        row.engine,
+        summary.n,
+        units.percent(summary.mean),
+        units.ABSENT if summary.sd is None else f"{100 * summary.sd:.2f} points",
+        *map(units.percent, (summary.median, summary.min, summary.max)),
+        row.failed,
+    ]
 
 
 def spread_text(row: Spread) -> str:
     """An engine's accuracy over the seeds in a line: mean, deviation, range, failures."""
-    figures = row.figures
-    starts = units.counted(figures.n, "start")
+    summary = row.summary
+    starts = units.counted(summary.n, "start")
     failed = f", {row.failed} failed" if row.failed else ""
-    if not figures.n:
+    if not summary.n:
         return f"{row.engine}, accuracy: no start that was valid{failed}."
-    spread = "" if figures.sd is None else f" ± {100 * figures.sd:.2f}"
+    spread = "" if summary.sd is None else f" ± {100 * summary.sd:.2f}"
     return (
-        f"{row.engine}, accuracy from {starts}: {units.percent(figures.mean)}{spread}, "
-        f"{units.percent(figures.min)} to {units.percent(figures.max)}{failed}."
+        f"{row.engine}, accuracy from {starts}: {units.percent(summary.mean)}{spread}, "
+        f"{units.percent(summary.min)} to {units.percent(summary.max)}{failed}."
     )
 
 
-def trial_frame(analysis: Analysis) -> pd.DataFrame:
-    """One row per trial that has a record, valid or not, warm-ups marked; unrounded."""
-    return pd.DataFrame([_trial_row(t) for t in analysis.run.trials], columns=_trial_columns())
+def schedule_table(analysis: Analysis) -> Table:
+    """Drift, autocorrelation and slot effects of the total time, per engine."""
+    columns = [
+        *texts("engine", "drift of total time", "95 % interval, %"),
+        *numbers("lag-1 autocorrelation"),
+        *texts("effect of the slot"),
+    ]
+    return Table(columns, [_schedule_row(analysis, name) for name in analysis.engines])
 
 
-def _trial_row(trial: Trial) -> dict[str, object]:
-    row: dict[str, object] = {
-        "trial": trial.id,
-        "block": trial.block,
-        "slot": trial.slot,
-        "engine": trial.engine,
-        "seed": trial.seed,
-        "warmup": trial.warmup,
-        "state": trial.state,
-        "outcome": outcome(trial),
-        "valid": trial.valid,
-        "disturbed": trial.disturbed,
-        "failure": trial.failure,
-        **{metric.key: metric.read(trial) for metric in METRICS},
-    }
-    for process in ("train", "test"):
-        row |= {f"{process}_{k}": v for k, v in _process_row(getattr(trial, process)).items()}
-    return row
-
-
-def _process_row(process: ProcessResult | None) -> dict[str, object]:
-    figures = process.phases if process is not None else {}
-    return {
-        "user_s": process.user_s if process else None,
-        "system_s": process.system_s if process else None,
-        "peak_bytes": peak_bytes(process),
-        "import_s": figures.get("import"),
-        "load_s": figures.get("load"),
-        "build_s": figures.get("build"),
-        "compile_s": figures.get("compile"),
-        "save_s": figures.get("save"),
-        "involuntary_switches": process.involuntary_switches if process else None,
-    }
-
-
-def _trial_columns() -> list[str]:
-    empty = Trial(id="0-x", block=0, slot=0, engine="x", seed=0, state="started", at="")
-    return list(_trial_row(empty))
-
-
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as CSV, with texts that a spreadsheet would run as a formula defused."""
-    frame.map(defused).to_csv(path, index=False, lineterminator="\n")
-
-
-def defused(cell: object) -> object:
-    """A text that begins like a formula gets an apostrophe in front, as spreadsheets expect."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+def _schedule_row(analysis: Analysis, name: str) -> list[str]:
+    metric = BY_KEY["total_wall_s"]
+    trend, slots = drift_of(analysis, name, metric), slots_of(analysis, name, metric)
+    change, lag = trend.per_block, trend.lag_one
+    return [
+        name,
+        units.ABSENT if change is None else f"{100 * change:+.2f} % per block",
+        units.span(trend.interval, lambda end: units.signed(100 * end)),
+        units.ABSENT if lag is None else f"{lag:+.2f}",
+        ", ".join(f"{slot + 1}: {100 * (effect - 1):+.1f} %" for slot, effect in slots.items()),
+    ]

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+import rich.table
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from harness import units
 from harness.analysis.analysis import Analysis, analyze, analyze_run
@@ -12,7 +12,8 @@ from harness.analysis.conclusions import conclusions
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.warnings import warnings
 from harness.records.store import Run
-from harness.report.tables import MEDIAN, published_table, show, spread_text, terminal_tables
+from harness.report.render import as_rich
+from harness.report.tables import MEDIAN, published_table, spread_text, terminal_table
 
 
 def print_summary(run_folder: Path, console: Console | None = None) -> Analysis:
@@ -27,29 +28,26 @@ def print_summary(run_folder: Path, console: Console | None = None) -> Analysis:
 
 
 def show_summary(analysis: Analysis, console: Console) -> None:
-    """Tables, published figures, conclusions, warnings."""
+    """Tables, published values, conclusions, warnings."""
     manifest = analysis.run.manifest
     console.print(
         f"[bold]{escape(manifest.run)}[/bold], preset {escape(manifest.preset)}: "
-        f"{analysis.valid_blocks} of {units.counted(manifest.repeats, 'block')} valid"
+        f"{analysis.valid_blocks} of {units.counted(manifest.repeats, 'block')} valid\n"
     )
-    console.print()
-    show(analysis, console)
+    console.print(as_rich(terminal_table(analysis, console.width)))
     if is_comparable(manifest):
         console.print()
-        console.print(published_table())
+        console.print(as_rich(published_table("published, another machine")))
         console.print(f"[dim]{SOURCE}.[/dim]", soft_wrap=False)
         if different := difference_of_work(manifest):
             console.print(f"[dim]This run differs from that work: {escape(different)}.[/dim]")
     console.print()
-    for text in conclusions(analysis):
+    for text in [*conclusions(analysis), *map(spread_text, analysis.last_spreads)]:
         console.print(f"• {escape(text)}")
-    for row in analysis.last_spreads:
-        console.print(f"• {escape(spread_text(row))}")
     for text in warnings(analysis):
         console.print(f"[yellow]! {escape(text)}[/yellow]")
 
 
-def live_tables(run: Run, width: int) -> list[Table]:
+def live_tables(run: Run, width: int) -> list[rich.table.Table]:
     """The medians and ratios of the trials so far, for `rich.live.Live`."""
-    return list(terminal_tables(analyze_run(run), width, MEDIAN))
+    return [as_rich(terminal_table(analyze_run(run), width, MEDIAN))]

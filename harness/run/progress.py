@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from harness import units
-from harness.analysis.metrics import BY_KEY
+from harness.analysis.metrics import LINE
 from harness.records.models import Planned, Point, PointKey, Trial
 from harness.records.store import Run
 
@@ -154,13 +154,7 @@ def trial_line(trial: Trial) -> str:
     head = f"{'warm-up' if trial.warmup else 'block'} {trial.block + 1} {trial.engine}"
     if not trial.valid:
         return f"{head}: {trial.failure or 'interrupted'}"
-    figures = {
-        "train": "train_wall_s",
-        "test": "test_wall_s",
-        "accuracy": "accuracy",
-        "peak": "peak_rss_bytes",
-    }
-    texts = [f"{word} {BY_KEY[key].text(BY_KEY[key].read(trial))}" for word, key in figures.items()]
+    texts = [f"{word} {metric.text(metric.read(trial))}" for word, metric in LINE]
     return f"{head}: {', '.join(texts)}{', disturbed' if trial.disturbed else ''}"
 
 

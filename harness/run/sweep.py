@@ -24,7 +24,7 @@ MOST_POINTS = 200
 
 
 @dataclass(frozen=True)
-class Point:
+class Combination:
     """One combination: the run's name and setting -> value, as texts."""
 
     name: str
@@ -69,14 +69,14 @@ def _split(text: str) -> list[str]:
     return [value.strip() for value in values]
 
 
-def points(axes: dict[str, list[str]]) -> list[Point]:
+def points(axes: dict[str, list[str]]) -> list[Combination]:
     """Every combination, the last setting changing fastest. Raises: UsageError above 200."""
     combinations = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
     if len(combinations) > MOST_POINTS:
         raise UsageError(f"sweep: {len(combinations)} runs, allowed are {MOST_POINTS}.")
     width = len(str(len(combinations)))
     return [
-        Point(f"{number:0{width}d}-{_slug(values)}"[:64], values)
+        Combination(f"{number:0{width}d}-{_slug(values)}"[:64], values)
         for number, values in enumerate(combinations, start=1)
     ]
 
@@ -127,7 +127,7 @@ def _forget_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _check(options: RunOptions, plan: list[Point]) -> None:
+def _check(options: RunOptions, plan: list[Combination]) -> None:
     for point in plan:
         try:
             load(options.preset, (*options.settings, *point.settings))
@@ -158,7 +158,7 @@ def _told(axes: dict[str, list[str]]) -> str:
     return " ".join(f"{key}={','.join(values)}" for key, values in axes.items())
 
 
-def _run_point(options: RunOptions, folder: Path, point: Point) -> int:
+def _run_point(options: RunOptions, folder: Path, point: Combination) -> int:
     if not (folder / point.name / MANIFEST).is_file():
         settings = (*options.settings, *point.settings)
         ours = replace(options, results=folder, name=point.name, settings=settings)

@@ -1,1 +1,1 @@
-"""The figures of a report; one function per plot, all of them in `style`'s looks."""
+"""The plots of a report, one function per plot, all of them in `style`'s looks."""

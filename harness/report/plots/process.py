@@ -1,26 +1,39 @@
-"""The figures of how a run went: phases, memory over time, loss by epoch, drift."""
+"""The plots of how a run went: phases, memory over time, loss by epoch, drift."""
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from harness import units
 from harness.analysis.analysis import Analysis, phase_means
 from harness.analysis.metrics import BY_KEY
 from harness.records.models import Trial
-from harness.report.plots.style import INK, MANY, Plot, colours, markers, new, short
+from harness.report.plots.style import (
+    INK,
+    MANY,
+    Plot,
+    heading,
+    look,
+    new,
+    plot,
+    short,
+    write_values,
+)
 
 PHASES = ("import", "load", "build", "compile", "train", "test", "save", "start-up and exit")
 HATCHES = ("", "//", "..", "xx", "", "", "\\\\", "--")
-MOST_PANELS = 8  # engines beyond this many are left out of the memory figure
+MOST_PANELS = 8  # engines beyond this many are left out of the memory plot
 TIMELINE = "memory.csv"
+PLOTS: list[Plot] = []
 
 
-def phase_figure(analysis: Analysis) -> Figure | None:
+@plot(
+    PLOTS, "phases", "Share of import, load, build, compile, train or test, save in each process."
+)
+def phase_plot(analysis: Analysis) -> Figure | None:
     """Share of each phase in the train and the test process of every engine, stacked."""
     rows = [
         (name, process, means)
@@ -54,25 +67,14 @@ def phase_figure(analysis: Analysis) -> Figure | None:
     axis.tick_params(axis="y", length=0)
     axis.set_xlim(0, 100)
     axis.set_xlabel("share of the process's wall time, %")
-    _write_totals(axis, [sum(means.values()) for _, _, means in rows])
+    write_values(axis, [units.seconds(sum(means.values())) for _, _, means in rows])
     figure.legend(loc="outside lower center", ncols=4, fontsize=8, handlelength=1.4)
     axis.set_title("Phases of each process, means")
     return figure
 
 
-def _write_totals(axis: Axes, totals: list[float]) -> None:
-    for place, total in enumerate(totals):
-        axis.annotate(
-            units.seconds(total),
-            (1.02, place),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=8.5,
-            annotation_clip=False,
-        )
-
-
-def memory_figure(analysis: Analysis) -> Figure | None:
+@plot(PLOTS, "memory", "Memory of each engine's training over time.")
+def memory_plot(analysis: Analysis) -> Figure | None:
     """Sampled memory of the train process of each engine's first valid trial, with its peak."""
     found = []
     for name in analysis.engines[:MOST_PANELS]:
@@ -89,16 +91,14 @@ def memory_figure(analysis: Analysis) -> Figure | None:
         _memory_panel(axis, analysis, name, trial, timeline)
     axes[-1].set_xlabel("seconds since the start of the process")
     figure.supylabel("memory, MB", fontsize=9.5, color=INK)
-    figure.suptitle(
-        f"Memory of training, block {found[0][1].block + 1}", fontsize=10.5, x=0.02, ha="left"
-    )
+    heading(figure, f"Memory of training, block {found[0][1].block + 1}")
     return figure
 
 
 def _memory_panel(
     axis: Axes, analysis: Analysis, name: str, trial: Trial, timeline: pd.DataFrame
 ) -> None:
-    colour = colours(analysis)[name]
+    colour = look(analysis, name)["color"]
     megabytes = timeline["rss_bytes"] / 1e6
     axis.fill_between(timeline["t_s"], megabytes, color=colour, alpha=0.25, linewidth=0)
     axis.plot(timeline["t_s"], megabytes, color=colour, linewidth=1.2)
@@ -125,7 +125,8 @@ def read_timeline(analysis: Analysis, trial: Trial) -> pd.DataFrame | None:
     return table if len(table) and {"t_s", "rss_bytes"} <= set(table.columns) else None
 
 
-def loss_figure(analysis: Analysis) -> Figure | None:
+@plot(PLOTS, "loss", "Training loss by epoch and engine.")
+def loss_plot(analysis: Analysis) -> Figure | None:
     """Mean training loss by epoch: a line per engine, every block a point."""
     rows = [
         {"engine": t.engine, "block": t.block, "epoch": e.epoch, "loss": e.loss}
@@ -144,12 +145,11 @@ def loss_figure(analysis: Analysis) -> Figure | None:
         shift = 0.05 * (place - (len(present) - 1) / 2)
         mine = table[table["engine"] == name]
         means = mine.groupby("epoch")["loss"].mean()
-        colour, marker = colours(analysis)[name], markers(analysis)[name]
+        ours = look(analysis, name)
         sns.scatterplot(
             x=mine["epoch"] + shift,
             y=mine["loss"],
-            color=colour,
-            marker=marker,
+            **ours,
             s=14,
             alpha=0.4,
             linewidth=0,
@@ -157,7 +157,7 @@ def loss_figure(analysis: Analysis) -> Figure | None:
             legend=False,
             ax=axis,
         )
-        axis.plot(means.index + shift, means, color=colour, marker=marker, ms=5, label=short(name))
+        axis.plot(means.index + shift, means, **ours, ms=5, label=short(name))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     low, high = table["epoch"].min(), table["epoch"].max()
     axis.set_xlim(low - 0.5, high + 0.5)
@@ -169,13 +169,18 @@ def loss_figure(analysis: Analysis) -> Figure | None:
     return figure
 
 
-def drift_figure(analysis: Analysis) -> Figure | None:
+@plot(
+    PLOTS,
+    "drift",
+    "Total time of each trial against its engine's median, in schedule order.",
+)
+def drift_plot(analysis: Analysis) -> Figure | None:
     """Total time of each trial over its engine's median, in the order of the schedule."""
     metric = BY_KEY["total_wall_s"]
     place = {planned.id: k for k, planned in enumerate(analysis.run.manifest.schedule, start=1)}
-    figure, handles = None, []
+    figure = None
     for name in analysis.engines:
-        median = analysis.figures(name, metric.key).median
+        median = analysis.summary(name, metric.key).median
         points = [
             (place[t.id], 100 * (value / median - 1))
             for t in analysis.run.valid()
@@ -185,7 +190,14 @@ def drift_figure(analysis: Analysis) -> Figure | None:
             continue
         if figure is None:
             figure, (axis,) = new(5.5)
-        handles.append(_drift_line(axis, analysis, name, points))
+        axis.plot(
+            *zip(*points, strict=True),
+            **look(analysis, name),
+            markersize=4.5,
+            linewidth=0.9,
+            rasterized=len(points) > MANY,
+            label=short(name),
+        )
     if figure is None:
         return None
     axis.axhline(0.0, color=INK, linewidth=0.8)
@@ -193,42 +205,6 @@ def drift_figure(analysis: Analysis) -> Figure | None:
     axis.set_ylabel("total time against the\nengine's median, %")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(axis="y")
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     axis.set_title("Drift over the schedule")
     return figure
-
-
-def _drift_line(
-    axis: Axes, analysis: Analysis, name: str, points: list[tuple[int, float]]
-) -> Line2D:
-    (line,) = axis.plot(
-        [x for x, _ in points],
-        [y for _, y in points],
-        color=colours(analysis)[name],
-        marker=markers(analysis)[name],
-        markersize=4.5,
-        linewidth=0.9,
-        rasterized=len(points) > MANY,
-        label=short(name),
-    )
-    return line
-
-
-def course_plots() -> list[Plot]:
-    """Phases, memory, loss and drift."""
-    return [
-        Plot(
-            "phases",
-            "Phases",
-            "Share of import, load, build, compile, train or test, save in each process.",
-            phase_figure,
-        ),
-        Plot("memory", "Memory", "Memory of each engine's training over time.", memory_figure),
-        Plot("loss", "Loss", "Training loss by epoch and engine.", loss_figure),
-        Plot(
-            "drift",
-            "Drift",
-            "Total time of each trial against its engine's median, in schedule order.",
-            drift_figure,
-        ),
-    ]

@@ -1,7 +1,7 @@
-"""Analysis -> figures: the study's four, ratios, phases, memory, loss and drift, by seaborn.
+"""What all plots of a report share: their look, their axes, how they are saved.
 
-Every figure is saved as PNG and SVG, without a date and with fixed ids, so that the same records
-give the same bytes. Engines keep one colour and one marker through all figures; both are
+Every plot is saved as PNG and SVG, without a date and with fixed ids, so that the same records
+give the same bytes. Engines keep one colour and one marker through all plots; both are
 distinguishable for colour-blind readers, and the markers in grey.
 """
 
@@ -57,27 +57,38 @@ STYLE: dict[Any, Any] = {
     "ytick.color": INK,
 }
 
+Draw = Callable[[Analysis], Figure | None]
+
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure of the report: name of its files, heading, and a description for those who cannot
-    see it. `draw` gets the analysis and returns None where there is nothing to draw."""
+    """A plot of the report: name of its files, and a description for those who cannot see it.
+    `draw` gets the analysis and returns None where there is nothing to draw."""
 
     name: str
-    title: str
     alt: str
-    draw: Callable[[Analysis], Figure | None]
+    draw: Draw
+
+
+def plot(plots: list[Plot], name: str, alt: str) -> Callable[[Draw], Draw]:
+    """Enters the function below it into a list of plots."""
+
+    def enter(draw: Draw) -> Draw:
+        plots.append(Plot(name, alt, draw))
+        return draw
+
+    return enter
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The look of all figures, for the duration of a `with`."""
+    """The look of all plots, for the duration of a `with`."""
     with sns.axes_style("ticks"), plt.rc_context(STYLE):
         yield
 
 
 def save(plot: Plot, analysis: Analysis, folder: Path) -> bool:
-    """Draw one figure into `<name>.svg` and `<name>.png`; False where there is nothing to draw."""
+    """Draw one plot into `<name>.svg` and `<name>.png`; False where there is nothing to draw."""
     with style():
         figure = plot.draw(analysis)
         if figure is None:
@@ -109,19 +120,15 @@ def new(rows: float, *, panels: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, [axis for row in axes for axis in row]
 
 
-def colours(analysis: Analysis) -> dict[str, tuple[float, float, float]]:
-    """One colour per engine, in the run's order; they repeat after ten."""
-    return {name: colour(i) for i, name in enumerate(analysis.engines)}
+def look(analysis: Analysis, engine: str) -> dict[str, Any]:
+    """An engine's colour and marker, by its place in the run."""
+    place = analysis.engines.index(engine)
+    return {"color": colour(place), "marker": marker(place)}
 
 
 def colour(index: int) -> tuple[float, float, float]:
-    """The colour of the engine at that place."""
+    """The colour of the engine at that place; they repeat after ten."""
     return sns.color_palette("colorblind", 10)[index % 10]
-
-
-def markers(analysis: Analysis) -> dict[str, str]:
-    """One marker per engine."""
-    return {name: marker(i) for i, name in enumerate(analysis.engines)}
 
 
 def marker(index: int) -> str:
@@ -140,6 +147,24 @@ def offsets(count: int, reach: float = 0.24) -> list[float]:
     Neighbouring blocks go to far places (steps of the golden ratio), so that equal values show.
     """
     return [reach * (2 * ((k * 0.618_033_988_75) % 1) - 1) for k in range(count)]
+
+
+def heading(figure: Figure, text: str) -> None:
+    """A heading above all panels, at the left edge of the drawing."""
+    figure.suptitle(text, fontsize=10.5, x=0.02, ha="left")
+
+
+def write_values(axis: Axes, texts: list[str]) -> None:
+    """A text per row, right of the plot, so that nobody has to guess numbers from an axis."""
+    for place, text in enumerate(texts):
+        axis.annotate(
+            text,
+            (1.02, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8.5,
+            annotation_clip=False,
+        )
 
 
 def value_axis(axis: Axes, values: list[float], label: str, form: Callable[[float], str]) -> None:

@@ -107,7 +107,7 @@ def test_only_seeds_of_both_engines_are_pairs(seeds_run):
     found = analyze(seeds_run(left_out=[("b", 3)]))
     assert found.accuracies["a", "b"].n == 3
     assert found.accuracies["a", "b"].difference_points == 0.0
-    assert [row.figures.n for row in found.last_spreads] == [4, 3]
+    assert [row.summary.n for row in found.last_spreads] == [4, 3]
     assert "Accuracies outside of the blocks: 1 of 4 are still missing." in warnings(found)
 
 
@@ -115,7 +115,7 @@ def test_failed_seeds_are_counted_and_named(seeds_run):
     folder = seeds_run(left_out=[("b", 3)], fail={"1-a": "signal"})
     append(folder, point("b", 3, 3, None, "train: timeout: stopped after 9 s"))
     found = analyze(folder)
-    assert [(row.figures.n, row.failed) for row in found.last_spreads] == [(3, 1), (3, 1)]
+    assert [(row.summary.n, row.failed) for row in found.last_spreads] == [(3, 1), (3, 1)]
     assert (
         "1 of 2 untimed trainings of b failed, the first with seed 3: "
         "train: timeout: stopped after 9 s" in warnings(found)

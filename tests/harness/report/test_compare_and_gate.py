@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from harness.analysis.analysis import analyze
-from harness.analysis.gate import Answer, check
+from harness.analysis.gate import Answer, judge
 from harness.analysis.metrics import BY_KEY
 from harness.analysis.two_runs import Change, differences
 from harness.cli import main
@@ -46,7 +46,7 @@ def test_a_against_a_is_called_a_regression_in_at_most_five_per_cent():
     rng, called, draws = np.random.default_rng(37), 0, 2000
     for _ in range(draws):
         a, b = np.exp(0.03 * rng.standard_normal((2, 10)))
-        called += check(change_of(a, b), 0.02).answer is Answer.REGRESSION
+        called += judge(change_of(a, b), 0.02).answer is Answer.REGRESSION
     assert called / draws <= 0.05  # in truth far fewer: the margin lies between
 
 
@@ -152,7 +152,7 @@ def test_compare_as_json_equals_welchs_test(make_run, capsys):
     folders = run_pair(make_run, 1.10)
     assert main(["compare", *folders, "--format", "json"]) == 0
     first = json.loads(capsys.readouterr().out)["changes"][0]
-    base, new = (analyze(Path(f)).figures("myad", "train_wall_s") for f in folders)
+    base, new = (analyze(Path(f)).summary("myad", "train_wall_s") for f in folders)
     theirs = stats.ttest_ind(np.log(new.values), np.log(base.values), equal_var=False)
     assert (first["subject"], first["metric"]) == ("myad", "train_wall_s")
     assert first["p"] == pytest.approx(theirs.pvalue, rel=1e-9)

@@ -10,20 +10,15 @@ import pandas as pd
 import pytest
 
 from harness.analysis.analysis import analyze
+from harness.analysis.metrics import METRICS
 from harness.cli import main
+from harness.report import page
 from harness.report.as_json import report_document
+from harness.report.plots import engines, process
 from harness.report.terminal import print_summary
 
-METRIC_KEYS = {
-    "train_wall_s",
-    "test_wall_s",
-    "total_wall_s",
-    "train_phase_s",
-    "test_phase_s",
-    "peak_rss_bytes",
-    "accuracy",
-}
-FIGURES = {"train", "test", "total", "accuracy", "ratios", "phases", "memory", "loss", "drift"}
+METRIC_KEYS = {metric.key for metric in METRICS}
+PLOTS = {plot.name for plot in (*engines.PLOTS, *process.PLOTS)}
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +36,7 @@ def finite_numbers(value):
 
 
 def document_of(folder):
-    """The JSON document, without drawing figures; one test goes through the command."""
+    """The JSON document, without drawing plots; one test goes through the command."""
     return json.loads(json.dumps(report_document(analyze(folder)), allow_nan=False))
 
 
@@ -85,12 +80,12 @@ def test_nothing_but_json_is_on_standard_output(make_run, capsys):
     assert "report written to" in captured.err
 
 
-def test_folder_holds_page_tables_and_figures(make_run):
+def test_folder_holds_page_tables_and_plots(make_run):
     folder = make_run()
     assert main(["report", str(folder)]) == 0
     names = {path.name for path in (folder / "report").iterdir()}
     expected = {"index.html", "report.md", "summary.csv", "trials.csv", "trials.parquet"}
-    expected |= {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
+    expected |= {f"{name}.{kind}" for name in PLOTS for kind in ("png", "svg")}
     assert names == expected
 
 
@@ -110,6 +105,16 @@ def test_tables_are_read_by_pandas(make_run):
     assert (failed.outcome, failed.failure) == ("signal", "train: signal")
 
 
+def test_without_pyarrow_only_the_parquet_file_is_missing(make_run, monkeypatch):
+    folder = make_run(timelines=False)
+    main(["report", str(folder)])
+    whole = contents(folder)
+    monkeypatch.setattr(page, "find_spec", lambda name: None)
+    main(["report", str(folder)])
+    del whole["trials.parquet"]
+    assert contents(folder) == whole
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "report").iterdir()}
 
@@ -124,7 +129,7 @@ def test_made_twice_every_byte_is_the_same(make_run):
 
 
 def shown(folder, capsys):
-    """What the terminal shows of a run, on one line; no figure is drawn."""
+    """What the terminal shows of a run, on one line; no plot is drawn."""
     print_summary(folder)
     return " ".join(capsys.readouterr().out.split())
 
@@ -230,9 +235,9 @@ EVIL = "=cmd|'/c calc'!A1<script>alert(1)</script>$x$_*"
 def test_names_are_escaped_everywhere(make_run):
     folder = make_run({"myad": 0.4, EVIL: 0.5})
     main(["report", str(folder)])
-    page = (folder / "report" / "index.html").read_text()
-    assert "<script>alert" not in page
-    assert "&lt;script&gt;alert" in page
+    html = (folder / "report" / "index.html").read_text()
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert" in html
     markdown = (folder / "report" / "report.md").read_text()
     assert "<script>" not in markdown
     assert "=cmd\\|" in markdown
@@ -244,8 +249,8 @@ def test_names_are_escaped_everywhere(make_run):
 def test_log_tails_are_shown_escaped(make_run):
     folder = make_run(blocks=4, fail={"3-myad": "signal"}, timelines=False)
     main(["report", str(folder)])
-    page = (folder / "report" / "index.html").read_text()
-    assert "Traceback:\n  &lt;b&gt;boom&lt;/b&gt;" in page
+    html = (folder / "report" / "index.html").read_text()
+    assert "Traceback:\n  &lt;b&gt;boom&lt;/b&gt;" in html
 
 
 def test_ten_thousand_trials(make_run, capsys):
@@ -254,8 +259,8 @@ def test_ten_thousand_trials(make_run, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["engines"]["myad"]["train_wall_s"]["n"] == 5000
     assert document["ratios"]["myad/tensorflow"]["train_wall_s"]["verdict"] == "faster"
-    page = (folder / "report" / "index.html").read_text()
-    assert page.count("<tr><td>") >= 10_000
+    html = (folder / "report" / "index.html").read_text()
+    assert html.count("<tr><td>") >= 10_000
 
 
 def test_a_damaged_line_is_named_and_the_rest_is_used(make_run, capsys):

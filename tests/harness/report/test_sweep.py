@@ -6,6 +6,7 @@ import re
 import pandas as pd
 import pytest
 
+from harness.analysis.metrics import METRICS
 from harness.cli import main
 from harness.errors import UsageError
 from harness.records.store import read_run
@@ -70,15 +71,17 @@ def test_every_point_is_a_run_with_its_setting_and_the_page_has_the_curves(sweep
     assert [(t["batch_size"], t["epochs"]) for t in trained] == expected
     assert all(len(run.valid()) == 4 for run in found)
     report = folder / "report"
-    for key in ("train_wall_s", "test_wall_s", "total_wall_s", "peak_rss_bytes", "accuracy"):
+    swept = [metric.key for metric in METRICS if metric.swept]
+    assert swept
+    for key in swept:
         for panel in (1, 2):  # one per number of epochs
             assert (report / f"{key}-{panel}.svg").is_file()
             assert (report / f"{key}-{panel}.png").is_file()
     page = (report / "index.html").read_text()
-    assert page.count("<svg") == 10
+    assert page.count("<svg") == 2 * len(swept)
     assert not re.search(r"https?://", page)
     summary = pd.read_csv(report / "summary.csv")
-    assert len(summary) == 4 * 2 * 7
+    assert len(summary) == 4 * 2 * len(METRICS)
     assert set(summary["training.batch_size"]) == {1, 8}
 
 

@@ -6,9 +6,10 @@ from harness.analysis.analysis import analyze
 from harness.records.models import Point
 from harness.records.store import append, read_manifest
 from harness.report.page import write_report
+from harness.report.plots import engines, process
 from harness.run.schedule import points
 
-FIGURES = ["train", "test", "total", "accuracy", "ratios", "phases", "memory", "loss", "drift"]
+PLOTS = [plot.name for plot in (*engines.PLOTS, *process.PLOTS)]
 FIVE = ["myad", "myad-eager", "tensorflow", "pytorch", "an-engine-with-quite-a-long-name"]
 WIDEST = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
 # SVG text is drawn as paths, one group per text; its box in CSS pixels
@@ -74,10 +75,10 @@ def test_no_error_and_no_request_to_anywhere(browser, page):
     assert "https://" not in path.read_text()
 
 
-def test_all_figures_are_there_and_drawn(browser, page):
+def test_all_plots_are_there_and_drawn(browser, page):
     browser.open(page())
     names = browser.evaluate("[...document.querySelectorAll('figure')].map(f => f.id)")
-    assert names == [f"figure-{name}" for name in FIGURES]
+    assert names == [f"figure-{name}" for name in PLOTS]
     sizes = browser.evaluate(
         "[...document.querySelectorAll('figure svg')]"
         ".map(s => [s.getBoundingClientRect().width, s.getBoundingClientRect().height])"
@@ -163,18 +164,18 @@ def check_texts(browser, name):
     return boxes
 
 
-@pytest.mark.parametrize("engines", [FIVE[:1], [FIVE[0], FIVE[2]], FIVE])
-def test_texts_of_a_figure_do_not_overlap(browser, page, engines):
-    seconds = {name: 0.4 * 4.0**k for k, name in enumerate(engines)}
+@pytest.mark.parametrize("names", [FIVE[:1], [FIVE[0], FIVE[2]], FIVE])
+def test_texts_of_a_figure_do_not_overlap(browser, page, names):
+    seconds = {name: 0.4 * 4.0**k for k, name in enumerate(names)}
     browser.open(page(seconds, epochs=4))
-    for name in FIGURES:
+    for name in PLOTS:
         if not check_texts(browser, name):  # one engine has no ratios to draw
-            assert (name, len(engines)) == ("ratios", 1)
+            assert (name, len(names)) == ("ratios", 1)
 
 
-@pytest.mark.parametrize("engines", [FIVE[:1], [FIVE[0], FIVE[2]], FIVE])
-def test_seeds_and_curves_of_engines_that_agree(browser, make_run, engines):
-    seconds = dict.fromkeys(engines, 1.0)
+@pytest.mark.parametrize("names", [FIVE[:1], [FIVE[0], FIVE[2]], FIVE])
+def test_seeds_and_curves_of_engines_that_agree(browser, make_run, names):
+    seconds = dict.fromkeys(names, 1.0)
     folder = make_run(seconds, blocks=2, further_seeds=[2, 3], curves=True)
     for key in points(read_manifest(folder)):
         accuracy = 0.8 + 0.04 * key.epoch - 0.001 * key.seed

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from harness.analysis.metrics import METRICS
 from harness.report.sweep import read_sweep, write_sweep_report
 
 WIDEST = "Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)"
@@ -31,5 +32,7 @@ def test_curves_are_drawn_and_nothing_is_wider_than_a_phone(browser, page):
     assert [url for url in browser.requests if not url.startswith("data:")] == [
         page.resolve().as_uri()
     ]
-    assert browser.evaluate("document.querySelectorAll('figure svg').length") == 5
+    assert browser.evaluate("document.querySelectorAll('figure svg').length") == sum(
+        m.swept for m in METRICS
+    )
     assert browser.evaluate(WIDEST) <= 390

@@ -42,7 +42,7 @@ def alone(analysis: Analysis, engine: str) -> str:
 
 def sentence(cell: Comparison) -> str:
     """A comparison in words: "myad trains 412 times faster than tensorflow (95 % interval ...)"."""
-    subject = f"{cell.a} against {cell.b}, {cell.metric.title.lower()}"
+    subject = f"{cell.a} against {cell.b}, {cell.metric.name}"
     if cell.withheld:
         return f"{subject}: no ratio, {cell.withheld}"
     ratio = cell.ratio.ratio

@@ -34,7 +34,7 @@ def judge(change: Change, margin: float) -> Judgement:
     new run failed too often. pass: even the unfavourable end is within the margin. Everything
     else, and a change without an interval, is inconclusive.
     """
-    key, name = change.metric.key, f"{change.subject}, {change.metric.title.lower()}"
+    key, name = change.metric.key, f"{change.subject}, {change.metric.name}"
     if change.new_failed:
         text = f"{name}: regression, {change.new_failed}"
         return Judgement(change.subject, key, Answer.REGRESSION, text)

@@ -69,6 +69,11 @@ class Metric:
     line: tuple[int, str] | None = None
 
     @property
+    def name(self) -> str:
+        """The title inside a sentence: in small letters, but for abbreviations."""
+        return " ".join(word if word.isupper() else word.lower() for word in self.title.split())
+
+    @property
     def text(self) -> Callable[[float | None], str]:
         """Writes a value for people, with its unit."""
         return self.quantity.text

@@ -139,7 +139,7 @@ def _disturbed(analysis: Analysis) -> list[str]:
             without = decide(calm.interval, margin)
             if without != cell.verdict:
                 texts.append(
-                    f"{name} against {analysis.baseline}, {cell.metric.title.lower()}: "
+                    f"{name} against {analysis.baseline}, {cell.metric.name}: "
                     f"{cell.verdict} with disturbed trials, {without} without "
                     f"(ratio {units.ratio(calm.ratio)} over {calm.n})."
                 )

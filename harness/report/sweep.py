@@ -205,4 +205,4 @@ def point_table(sweep: Sweep) -> Table:
             is_rival = name in analysis.rivals
             ratio = ratio_text(analysis, name, TRAINING) if is_rival else units.ABSENT
             rows.append([*values.values(), name, *cells, ratio])
-    return Table(texts(*heads, f"{TRAINING.title.lower()} against the baseline"), rows)
+    return Table(texts(*heads, f"{TRAINING.name} against the baseline"), rows)

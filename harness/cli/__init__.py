@@ -20,12 +20,14 @@ import pkgutil
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
 from harness.errors import BenchError, UsageError
 
+DISTRIBUTION = "myad-bench"
 INTERRUPTED = 130
 NARROW = 60  # characters; in a narrower terminal the help has no frames
 
@@ -37,7 +39,6 @@ def build_app() -> typer.Typer:
         name="bench",
         help="Compare engines that train the same CNN: time, memory and accuracy, side by side.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         # columns in a frame cut the options' names off where there is little room
         rich_markup_mode="rich" if columns >= NARROW else None,
@@ -47,12 +48,42 @@ def build_app() -> typer.Typer:
         },
     )
     # A callback makes typer treat even a single registered command as a sub-command.
-    app.callback()(lambda: None)
+    app.callback()(_before_a_command)
     for module in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name):
         if module.name.startswith("_"):
             continue
         importlib.import_module(f"{__name__}.{module.name}").register(app)
     return app
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"bench {_version()}")
+        raise typer.Exit
+
+
+def _before_a_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """What `bench` takes before a command."""
+
+
+def _version() -> str:
+    """The installed distribution's. Raises: UsageError where there is none."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError as error:
+        raise UsageError(
+            f"--version: {DISTRIBUTION} runs from its sources and is not installed; "
+            "`make install` or `pip install .` installs it."
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,8 +3,12 @@
 #   make paper    the paper preset, full size (about an hour, nearly all of it TensorFlow)
 #   make test     install if needed, run the tests
 #   make check    ruff and mypy
-#   make install  the virtual environment .venv, from requirements.lock
+#   make install  the virtual environment .venv, from requirements.lock, TensorFlow included
 #   make peers    the rival engines PyTorch and JAX, into the same environment
+#   make smoke    the smallest run, seconds
+#   make lowest   the tests that need no framework, with the lowest versions that pyproject.toml allows
+#   make wheel    the wheel, into dist/
+#   make wheel-smoke   the wheel in an empty environment without frameworks: a run and its report
 # PYTHON=python3.12 chooses another interpreter for the environment.
 
 PYTHON ?= python3
@@ -12,6 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PEERS := $(VENV)/installed-peers
+LOWEST := .venv-lowest
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # Run, then write the report also where some trials failed (exit code 1); the run has printed its
@@ -21,7 +26,7 @@ define measured
 	  if [ $$code -le 1 ]; then $(BIN)/bench report > /dev/null || code=$$?; fi; exit $$code
 endef
 
-.PHONY: install peers bench paper smoke test check clean
+.PHONY: install peers bench paper smoke test lowest check wheel wheel-smoke clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -32,7 +37,9 @@ $(STAMP): requirements.lock pyproject.toml
 	  "make: Python 3.11 or newer is needed, %s is %d.%d; choose one: make PYTHON=python3.12" \
 	  % (("$(PYTHON)",) + sys.version_info[:2]) or 0)'
 	@test -x $(BIN)/python || { echo "Making $(VENV) ..." && $(PYTHON) -m venv $(VENV); }
-	@echo "Installing from requirements.lock (TensorFlow is large) ..."
+	@$(BIN)/python -c 'import sys; print("Installing from requirements.lock", \
+	  "(TensorFlow is large) ..." if sys.version_info < (3, 14) else \
+	  "without TensorFlow, which has no wheel for this Python ...")'
 	$(PIP) install --require-hashes -r requirements.lock
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
@@ -55,10 +62,31 @@ smoke: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -q
 
+# Python 3.11 or 3.12: older versions of NumPy and llvmlite have no wheels for newer ones.
+lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/python -m pytest -q
+
+$(LOWEST)/installed: pyproject.toml .ci/pins.py
+	rm -rf $(LOWEST)
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) .ci/pins.py lowest > $(LOWEST)/pins.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet install --only-binary :all: \
+	  -r $(LOWEST)/pins.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps -e .
+	@touch $@
+
+# setuptools would take files along that lie in build/ from an earlier layout
+wheel: $(STAMP)
+	rm -rf build dist
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+wheel-smoke: wheel
+	$(BIN)/python .ci/wheel_smoke.py dist
+
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) $(LOWEST) dist .pytest_cache .mypy_cache .ruff_cache build *.egg-info

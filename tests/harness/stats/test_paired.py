@@ -18,7 +18,8 @@ def test_ratio_is_the_geometric_mean_of_the_ratios():
     # log-ratios ln 2 and ln 8: mean 2 ln 2, s = √2·ln 2, half width t(0.975, 1)·s/√2
     half = 12.706204736174707 * math.log(2)
     expected = math.exp(math.log(4) - half), math.exp(math.log(4) + half)
-    assert r.t_interval == pytest.approx(expected, rel=1e-12)
+    # SciPy before 1.17 gives this quantile to 2e-11, which the exponential makes ten times larger
+    assert r.t_interval == pytest.approx(expected, rel=1e-9)
 
 
 def test_t_interval_and_test_equal_scipy():

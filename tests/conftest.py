@@ -1,0 +1,15 @@
+"""What every test shares: what needs a framework that is not installed is skipped, by its name."""
+
+import importlib.util
+
+import pytest
+
+FRAMEWORKS = {"tensorflow": ("tensorflow", "keras")}  # marker: the modules it stands for
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked with a framework that is not installed."""
+    for marker, modules in FRAMEWORKS.items():
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        if missing and item.get_closest_marker(marker):
+            pytest.skip(f"{' and '.join(missing)} not installed (extra '{marker}')")

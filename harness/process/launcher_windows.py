@@ -1,9 +1,18 @@
 """The launcher on Windows: the same order, the same answers, with what Windows offers.
 
 A job object takes the place of session, group and subreaper: everything the engine starts belongs
-to it and dies when the launcher does (JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE). Peak memory is the
-process's PeakWorkingSetSize, CPU time comes from GetProcessTimes. Context switches are not told,
-TERM does not exist, so stopping is killing. See launcher.py for the order and the answers.
+to it and dies when the launcher does (JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE). The engine is created
+suspended and runs only once it is in its job, so that nothing it starts can be born outside.
+
+The python.exe of a virtual environment is no interpreter: it starts the one that the environment
+was made from and waits for it. Measured as it stands, its own few megabytes would be the peak and
+the start of a second process part of the wall time. So the real interpreter is started, told by
+__PYVENV_LAUNCHER__ which environment it is for, as multiprocessing and the redirector itself do.
+
+CPU time is the job's, of the engine and all it started, as wait4 gives it elsewhere. Peak memory is
+the engine process's PeakWorkingSetSize: what a job keeps is committed memory, another quantity.
+Context switches are not told, TERM does not exist, so stopping is killing. See launcher.py for the
+order and the answers.
 """
 
 import contextlib
@@ -15,13 +24,16 @@ import sys
 import threading
 import time
 
+CREATE_SUSPENDED = 0x4
 CREATE_NEW_PROCESS_GROUP = 0x200  # Ctrl-C is for the harness alone
+BASIC_ACCOUNTING = 1  # JobObjectBasicAccountingInformation
 KILL_ON_JOB_CLOSE = 0x2000
 EXTENDED_LIMITS = 9  # JobObjectExtendedLimitInformation
 TICKS_PER_S = 10_000_000  # FILETIME counts 100 ns
 TAIL_BYTES = 1 << 16
 DEGRADED = (
-    "Windows: no context switches, no orderly stop, children are killed with the job object",
+    "Windows: no context switches, no orderly stop, children are killed with the job object, "
+    "the peak of a process that the engine started is not told",
 )
 
 
@@ -43,6 +55,21 @@ class ExtendedLimits(ctypes.Structure):
         ("job_memory", ctypes.c_size_t),
         ("peak_process_memory", ctypes.c_size_t),
         ("peak_job_memory", ctypes.c_size_t),
+    )
+
+
+class Accounting(ctypes.Structure):
+    """JOBOBJECT_BASIC_ACCOUNTING_INFORMATION: of every process that was ever in the job."""
+
+    _fields_ = (
+        ("user_time", ctypes.c_int64),
+        ("system_time", ctypes.c_int64),
+        ("period_user_time", ctypes.c_int64),
+        ("period_system_time", ctypes.c_int64),
+        ("page_faults", ctypes.c_uint32),
+        ("processes", ctypes.c_uint32),
+        ("active_processes", ctypes.c_uint32),
+        ("terminated_processes", ctypes.c_uint32),
     )
 
 
@@ -84,32 +111,20 @@ class Log:
             file.write(self.tail)
 
 
-def main(kernel=None, psapi=None):
+def main(kernel=None, psapi=None, ntdll=None):
     """Read the order, run the engine, answer."""
     kernel = kernel or ctypes.windll.kernel32  # type: ignore[attr-defined]
     psapi = psapi or ctypes.windll.psapi  # type: ignore[attr-defined]
+    ntdll = ntdll or ctypes.windll.ntdll  # type: ignore[attr-defined]
     order = json.loads(sys.stdin.buffer.readline() or b"null")
     if order is None:
         return
     job = kill_with_launcher(kernel)
     start_ns = time.monotonic_ns()
-    try:
-        engine = subprocess.Popen(
-            order["command"],
-            cwd=order["cwd"],
-            env=order["env"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            creationflags=CREATE_NEW_PROCESS_GROUP if os.name == "nt" else 0,
-        )
-    except OSError as error:
-        answer({"event": "failed", "reason": f"{order['command'][0]}: {error.strerror}"})
+    engine, failure = start(order, job, kernel, ntdll)
+    if engine is None:
+        answer({"event": "failed", "reason": failure})
         return
-    handle = getattr(engine, "_handle", engine.pid)
-    kernel.AssignProcessToJobObject(job, int(handle))
-    if order.get("cpus"):
-        kernel.SetProcessAffinityMask(int(handle), sum(1 << cpu for cpu in order["cpus"]))
     logs = [Log(engine.stdout, order["stdout"], order["log_cap"])]
     logs.append(Log(engine.stderr, order["stderr"], order["log_cap"]))
     answer({"event": "started", "pid": engine.pid, "start_ns": start_ns})
@@ -117,11 +132,80 @@ def main(kernel=None, psapi=None):
     threading.Thread(target=watch, args=(kernel, job, stopped), daemon=True).start()
     code = wait(engine, order["timeout_s"], kernel, job, stopped)
     end_ns = time.monotonic_ns()
-    figures = usage(kernel, psapi, int(handle))
+    figures = usage(kernel, psapi, job, handle_of(engine))
     kernel.TerminateJobObject(job, 1)  # whatever the engine left behind
     for log in logs:
         log.thread.join(2.0)
     answer(result(code, start_ns, end_ns, stopped, figures, logs))
+
+
+def start(order, job, kernel, ntdll):
+    """Create the engine suspended, put it into its job, let it run: (process, "") or (None, why).
+
+    Neither an engine outside the job, which nothing would end, nor one that was never resumed is
+    left: both are killed, and the reason names the call that failed.
+    """
+    command, environment = real_interpreter(order["command"], order["env"])
+    try:
+        engine = subprocess.Popen(
+            command,
+            cwd=order["cwd"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            creationflags=CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED,
+        )
+    except OSError as error:
+        return None, f"{command[0]}: {error.strerror}"
+    handle, failed = handle_of(engine), ""
+    if not kernel.AssignProcessToJobObject(job, handle):
+        failed = "AssignProcessToJobObject"
+    elif order.get("cpus"):
+        kernel.SetProcessAffinityMask(handle, sum(1 << cpu for cpu in order["cpus"]))
+    # Popen has closed the thread's handle, so the whole process is resumed, as psutil does it
+    if not failed and ntdll.NtResumeProcess(handle) < 0:
+        failed = "NtResumeProcess"
+    if failed:
+        engine.kill()
+        engine.communicate()
+        return None, f"{command[0]}: {failed} was refused"
+    return engine, ""
+
+
+def real_interpreter(command, environment):
+    """The command and environment with which a virtual environment's Python starts itself.
+
+    A program beside or one folder below a `pyvenv.cfg` that is called python is a redirector; the
+    file's `executable` (Python 3.11 on) or `home` says to what. Anything else stays as it is.
+    """
+    program = command[0]
+    name = os.path.basename(program)  # noqa: PTH119 (pathlib costs 8 ms)
+    if not name.lower().startswith("python"):
+        return command, environment
+    folder = os.path.dirname(program)  # noqa: PTH120
+    for place in (folder, os.path.dirname(folder)):  # noqa: PTH120
+        settings = venv_settings(os.path.join(place, "pyvenv.cfg"))  # noqa: PTH118
+        beside = os.path.join(settings["home"], name) if "home" in settings else ""  # noqa: PTH118
+        for real in (settings.get("executable", ""), beside):
+            if os.path.isfile(real):  # noqa: PTH113
+                return [real, *command[1:]], {**environment, "__PYVENV_LAUNCHER__": program}
+    return command, environment
+
+
+def venv_settings(path):
+    """The settings of a pyvenv.cfg by name; none where there is no such file."""
+    settings = {}
+    with contextlib.suppress(OSError), open(path, encoding="utf-8") as file:  # noqa: PTH123
+        for line in file:
+            key, _, value = line.partition("=")
+            settings[key.strip().lower()] = value.strip()
+    return settings
+
+
+def handle_of(engine):
+    """The handle of a process that was started here."""
+    return int(getattr(engine, "_handle", engine.pid))
 
 
 def kill_with_launcher(kernel):
@@ -152,19 +236,19 @@ def wait(engine, timeout_s, kernel, job, stopped):
     return engine.wait()
 
 
-def usage(kernel, psapi, handle):
-    """CPU seconds (user, system), peak working set in bytes, page faults of a process."""
-    created, ended, system, user = (ctypes.c_uint64() for _ in range(4))
-    kernel.GetProcessTimes(
-        handle, *(ctypes.byref(time_) for time_ in (created, ended, system, user))
+def usage(kernel, psapi, job, handle):
+    """CPU seconds and page faults of the job, peak working set in bytes of the engine's process."""
+    total = Accounting()
+    kernel.QueryInformationJobObject(
+        job, BASIC_ACCOUNTING, ctypes.byref(total), ctypes.sizeof(total), None
     )
     counters = MemoryCounters(size=ctypes.sizeof(MemoryCounters))
     psapi.GetProcessMemoryInfo(handle, ctypes.byref(counters), counters.size)
     return {
-        "user_s": user.value / TICKS_PER_S,
-        "system_s": system.value / TICKS_PER_S,
+        "user_s": total.user_time / TICKS_PER_S,
+        "system_s": total.system_time / TICKS_PER_S,
         "max_rss": counters.peak_working_set,
-        "minor_faults": counters.page_faults,
+        "minor_faults": total.page_faults,
         "major_faults": None,
     }
 
@@ -184,6 +268,7 @@ def result(code, start_ns, end_ns, stopped, figures, logs):
         "floor_bytes": 0,
         "voluntary_switches": None,
         "involuntary_switches": None,
+        # their time is in the job's, and the launcher cannot tell them from the engine at its end
         "left_behind": {"left": 0, "user_s": 0.0, "system_s": 0.0, "max_rss": 0},
         "stdout_bytes": logs[0].total,
         "stderr_bytes": logs[1].total,

@@ -105,11 +105,13 @@ class Process:
         self.answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.started: dict[str, Any] = {}
         self._launcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(LAUNCHER)],
+            [interpreter(), "-I", "-S", str(LAUNCHER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in the terminal reaches the harness alone
+            # Ctrl-C in the terminal reaches the harness alone; each system heeds one of the two
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
         threading.Thread(target=self._listen, daemon=True).start()
         self._send(json.dumps(order).encode())
@@ -163,6 +165,15 @@ class Process:
                 with contextlib.suppress(OSError):
                     os.kill(member, signal.SIGKILL)
             time.sleep(0.01)
+
+
+def interpreter() -> str:
+    """The Python that runs the launcher; it imports the standard library alone.
+
+    On Windows a virtual environment's python.exe starts the real one as a child, which the sampler,
+    looking below the launcher, would take for a part of the engine.
+    """
+    return getattr(sys, "_base_executable", sys.executable) if os.name == "nt" else sys.executable
 
 
 class Control:

@@ -184,6 +184,6 @@ def _local(part: str) -> str:
     if part.startswith("~/"):
         return os.path.expanduser(part)  # noqa: PTH111 (a Path would drop a trailing slash)
     for folder in (ROOT, Path.cwd()):
-        if part and not part.startswith("/") and (folder / part).is_file():
+        if part and not Path(part).is_absolute() and (folder / part).is_file():
             return str(folder / part)
     return part

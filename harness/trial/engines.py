@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shlex
 import shutil
@@ -232,6 +233,15 @@ def _portable(part: str) -> str:
     if part == sys.executable:
         return "python"
     for folder, sign in ((ROOT, ""), (Path.cwd(), ""), (Path.home(), "~/")):
-        if part.startswith(f"{folder}/"):
-            return sign + part[len(str(folder)) + 1 :]
+        below = _below(part, str(folder), os.sep)
+        if below is not None:
+            return sign + below
     return part
+
+
+def _below(part: str, folder: str, separator: str) -> str | None:
+    """The path below a folder, always with "/"; None where it is not below. Keeps a last slash."""
+    for sign in {separator, "/"}:  # Windows knows both
+        if part.startswith(folder + sign):
+            return part[len(folder) + 1 :].replace(separator, "/")
+    return None

@@ -1,4 +1,4 @@
-"""The launcher by itself, and what it would do on systems that are not this one."""
+"""The launcher by itself, and what it would do on macOS."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.process import launcher, launcher_windows, timeline
+from harness.process import launcher, timeline
 from harness.process.supervise import LAUNCHER
 
 
@@ -148,109 +148,3 @@ def test_sampling_without_proc(monkeypatch):
         child.kill()
         child.wait()
     assert timeline.look(child.pid) is None
-
-
-# --- Windows --------------------------------------------------------------------------------
-
-
-class Kernel:
-    """kernel32 and psapi as the launcher uses them; remembers what was asked for."""
-
-    def __init__(self):
-        self.calls = []
-
-    def CreateJobObjectW(self, security, name):
-        return 77
-
-    def SetInformationJobObject(self, job, kind, limits, size):
-        self.calls.append(("limits", job, kind, limits._obj.limit_flags, size))
-
-    def AssignProcessToJobObject(self, job, handle):
-        self.calls.append(("assign", job, handle))
-
-    def SetProcessAffinityMask(self, handle, mask):
-        self.calls.append(("affinity", mask))
-
-    def TerminateJobObject(self, job, code):
-        self.calls.append(("terminate", job))
-        if self.engine is not None:
-            self.engine.kill()
-
-    engine: subprocess.Popen | None = None
-
-    def GetProcessTimes(self, handle, created, ended, system, user):
-        system._obj.value, user._obj.value = 5_000_000, 20_000_000
-
-    def GetProcessMemoryInfo(self, handle, counters, size):
-        counters._obj.peak_working_set, counters._obj.page_faults = 123_456_789, 42
-
-
-@pytest.fixture
-def windows(tmp_path, monkeypatch):
-    """Run the Windows launcher in this process with its system calls answered by a stand-in."""
-
-    def run(command, **more):
-        kernel, answers = Kernel(), []
-        text = json.dumps(order(tmp_path, command, **more)).encode() + b"\n"
-        reader, writer = os.pipe()
-        os.write(writer, text)
-        starting = subprocess.Popen
-
-        def popen(*arguments, **options):
-            kernel.engine = starting(*arguments, **options)
-            return kernel.engine
-
-        with os.fdopen(reader, "rb") as source:
-            monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=source))
-            monkeypatch.setattr(launcher_windows, "answer", answers.append)
-            monkeypatch.setattr(subprocess, "Popen", popen)
-            launcher_windows.main(kernel, kernel)
-            os.close(writer)
-        if kernel.engine is not None:
-            kernel.engine.wait()
-            kernel.engine.stdout.close()
-            kernel.engine.stderr.close()
-        return answers, kernel.calls
-
-    return run
-
-
-def test_windows_figures(windows, tmp_path):
-    answers, calls = windows(["sh", "-c", "echo out; exit 3"], cpus=[0, 2])
-    assert [answer["event"] for answer in answers] == ["started", "ended"]
-    ended = answers[1]
-    assert (ended["exit_code"], ended["signal"], ended["stopped"]) == (3, None, None)
-    assert (ended["user_s"], ended["system_s"]) == (2.0, 0.5)
-    assert (ended["max_rss"], ended["memory_method"]) == (123_456_789, "PeakWorkingSetSize")
-    assert ended["voluntary_switches"] is None
-    assert ended["degraded"][0].startswith("Windows: ")
-    assert calls[0][:4] == ("limits", 77, 9, 0x2000)
-    assert ("affinity", 0b101) in calls
-    assert calls[-1] == ("terminate", 77), "what the engine left behind dies with the job"
-    assert (tmp_path / "stdout.log").read_text() == "out\n"
-
-
-def test_windows_timeout_ends_the_job(windows):
-    answers, calls = windows(["sleep", "60"], timeout_s=0.2)
-    assert answers[1]["stopped"] == "timeout"
-    assert ("terminate", 77) in calls
-
-
-def test_windows_program_that_is_not_there(windows):
-    answers, _ = windows(["/nowhere/engine.exe"])
-    assert answers == [
-        {"event": "failed", "reason": "/nowhere/engine.exe: No such file or directory"}
-    ]
-
-
-def test_windows_crash_is_a_signal():
-    logs = [SimpleNamespace(total=0)] * 2
-    ended = launcher_windows.result(0xC0000005, 0, 1, {}, {}, logs)
-    assert (ended["exit_code"], ended["signal"]) == (None, 11)
-
-
-def test_windows_answers_have_the_keys_of_the_others(windows, tmp_path):
-    text = json.dumps(order(tmp_path, ["sh", "-c", "exit 0"])).encode() + b"\n"
-    ours = launch(text)[-1]
-    theirs = windows(["sh", "-c", "exit 0"])[0][-1]
-    assert set(ours) == set(theirs)

@@ -12,7 +12,7 @@ import pytest
 
 from harness import cli
 from harness.errors import UsageError
-from harness.trial.engines import ROOT, choose, find, parse_command
+from harness.trial.engines import ROOT, _below, choose, find, parse_command
 
 
 def test_the_projects_engines_are_found():
@@ -133,3 +133,11 @@ def test_dropped_engine_file_is_listed_and_runs_with_nothing_else_touched(home, 
     )
     assert ran.returncode == 0, ran.stderr
     assert "bench: 1 of 1 trials valid" in ran.stderr
+
+
+def test_a_path_of_windows_is_recorded_without_this_machines_folder():
+    below = "C:\\Users\\ada\\engines\\mine.py"
+    assert _below(below, "C:\\Users\\ada", "\\") == "engines/mine.py"
+    assert _below("C:/Users/ada/mine.py", "C:/Users/ada", "\\") == "mine.py"
+    assert _below("C:\\Users\\adam\\mine.py", "C:\\Users\\ada", "\\") is None
+    assert _below("/home/ada/data/", "/home/ada", "/") == "data/"

@@ -11,6 +11,8 @@ import pytest
 from harness.process import launcher, timeline
 from harness.process.supervise import LAUNCHER
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the launcher of POSIX systems")
+
 
 def order(tmp_path, command, **more):
     return {
@@ -50,6 +52,7 @@ def test_answers(tmp_path):
     assert (tmp_path / "stderr.log").read_text() == "err\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc, which only Linux has")
 def test_engine_does_not_get_the_channel_of_the_answers(tmp_path):
     _, ended = launch(
         json.dumps(order(tmp_path, ["sh", "-c", "ls -l /proc/self/fd; cat"])).encode() + b"\n"

@@ -1,27 +1,12 @@
-"""What an engine and the harness both speak: the job, the report, the two phases of a trial.
-
-An engine is started as `… train --job JOB.json` and, later, `… test --job JOB.json`. A Python
-engine gives two functions to `run_engine`; any other program reads the same JSON and appends the
-same lines (docs/engines.md). This file uses the standard library only, and little of it: every
-engine pays for its import.
-"""
+"""The job of one process, read from JOB.json and checked field by field."""
 
 from __future__ import annotations
 
 import json
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 PROTOCOL = 1
-PHASES = ("import", "load", "build", "compile", "train", "test", "save")
-
-EXIT_USAGE = 2
-EXIT_UNSUPPORTED = 69  # sysexits.h, EX_UNAVAILABLE: "this engine cannot run that workload"
-
 _REQUIRED = object()
 _NUMBER = (int, float)
 Fields = dict[str, tuple[tuple[type, ...], Any]]
@@ -29,10 +14,6 @@ Fields = dict[str, tuple[tuple[type, ...], Any]]
 
 class ContractError(ValueError):
     """A job, or a use of the report, that breaks the contract between engine and harness."""
-
-
-class Unsupported(Exception):
-    """Raised by an engine for a workload it cannot run; the message names the layer or setting."""
 
 
 class Layer(dict):
@@ -216,113 +197,6 @@ class Job(_Part):
         except (OSError, ValueError) as error:
             raise ContractError(f"job: cannot read {path}: {error}.") from error
         return cls(document)
-
-
-class Report:
-    """Appends the engine's events to the report file of its job, one JSON object per line."""
-
-    def __init__(self, path: str | Path, nonce: str) -> None:
-        self._path, self._nonce = Path(path), nonce
-        self._open_phase: str | None = None
-        self._seen: set[str] = set()
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Time a part of the work. Phases are not nested and each occurs at most once."""
-        if name not in PHASES:
-            raise ContractError(f"report: no phase '{name}'; allowed: {', '.join(PHASES)}.")
-        if self._open_phase is not None:
-            raise ContractError(f"report: phase '{name}' inside phase '{self._open_phase}'.")
-        if name in self._seen:
-            raise ContractError(f"report: phase '{name}' a second time.")
-        self._open_phase = name
-        self._seen.add(name)
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            seconds = time.perf_counter() - start
-            self._open_phase = None
-        self._append({"event": "phase", "name": name, "seconds": seconds})
-
-    def epoch(self, epoch: int, *, seconds: float, loss: float, examples: int) -> None:
-        """Report one epoch: its number from 1, its time, its mean loss per example.
-
-        A loss that is not finite is reported as it is; the harness then says `not_finite`.
-        """
-        self._append(
-            {
-                "event": "epoch",
-                "epoch": int(epoch),
-                "seconds": float(seconds),
-                "loss": float(loss),
-                "examples": int(examples),
-            }
-        )
-
-    def done(
-        self,
-        *,
-        parameters: int,
-        layers: list[str],
-        dtype: str,
-        batch_size: int,
-        threads: int,
-        versions: dict[str, str],
-    ) -> None:
-        """Close the report with what was really done, as the engine's own objects say it.
-
-        `batch_size` is the one used in this phase: training's in `train`, testing's in `test`.
-        """
-        self._append(
-            {
-                "event": "done",
-                "nonce": self._nonce,
-                "parameters": int(parameters),
-                "layers": list(layers),
-                "dtype": str(dtype),
-                "batch_size": int(batch_size),
-                "threads": int(threads),
-                "versions": dict(versions),
-            }
-        )
-
-    def _append(self, event: dict[str, Any]) -> None:
-        # opened for each line: an engine that forks or changes its working folder keeps no handle
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
-
-
-def run_engine(
-    *,
-    train: Callable[[Job, Report], None],
-    test: Callable[[Job, Report], None],
-    argv: list[str] | None = None,
-) -> None:
-    """Do what the command line asks for: `train --job JOB.json` or `test --job JOB.json`.
-
-    Exits 2 on wrong usage or a bad job and EXIT_UNSUPPORTED where the engine raises Unsupported;
-    any other exception is left to Python, which prints it and exits 1.
-    """
-    arguments = sys.argv[1:] if argv is None else argv
-    steps = {"train": train, "test": test}
-    if len(arguments) != 3 or arguments[0] not in steps or arguments[1] != "--job":
-        _leave("usage: train --job JOB.json | test --job JOB.json", EXIT_USAGE)
-    try:
-        job = Job.read(arguments[2])
-        if job.phase != arguments[0]:
-            raise ContractError(f"job: asked to {arguments[0]}, but the job says '{job.phase}'.")
-    except ContractError as error:
-        _leave(str(error), EXIT_USAGE)
-    try:
-        steps[job.phase](job, Report(job.report, job.nonce))
-    except Unsupported as error:
-        _leave(f"unsupported: {error}", EXIT_UNSUPPORTED)
-
-
-def _leave(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
-    raise SystemExit(code)
 
 
 def _layer(entry: Any, index: int) -> Layer:

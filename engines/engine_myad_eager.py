@@ -98,9 +98,8 @@ def build(job: Job) -> Sequential:
 
     workload = job.workload
     try:
-        return myad.Sequential(
-            list(workload.model.layers), workload.model.input_shape, workload.training.dtype
-        )
+        layers = [layer.settings for layer in workload.model.layers]
+        return myad.Sequential(layers, workload.model.input_shape, workload.training.dtype)
     except myad.MyadError as fault:
         raise Unsupported(str(fault)) from fault
 

@@ -196,7 +196,7 @@ def _conv2d(layer: Layer, own: Params, x: jax.Array, key: Any) -> jax.Array:
         x,
         own["kernel"],
         layer.strides,
-        layer.padding.upper(),
+        layer.pads,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return z + own["bias"] if layer.use_bias else z
@@ -207,15 +207,9 @@ def _conv2d_by_shifts(layer: Layer, own: Params, x: jax.Array, key: Any) -> jax.
 
     XLA's CPU convolution, and its gradient above all, is slow on few channels.
     """
-    pads = lax.padtype_to_pads(
-        x.shape[1:3], layer.kernel_size, layer.strides, layer.padding.upper()
-    )
-    x = jnp.pad(x, [(0, 0), *pads, (0, 0)])
+    x = jnp.pad(x, [(0, 0), *layer.pads, (0, 0)])
     kernel = own["kernel"]
-    height, width = (
-        (size - extent) // stride + 1
-        for size, extent, stride in zip(x.shape[1:3], kernel.shape[:2], layer.strides, strict=True)
-    )
+    height, width, _ = layer.output_shape
     (sh, sw), (kh, kw) = layer.strides, kernel.shape[:2]
     views = [
         x[:, i : i + (height - 1) * sh + 1 : sh, j : j + (width - 1) * sw + 1 : sw]
@@ -234,8 +228,8 @@ def _dense(layer: Layer, own: Params, x: jax.Array, key: Any) -> jax.Array:
     return z + own["bias"] if layer.use_bias else z
 
 
-def _window(layer: Layer) -> tuple[tuple, tuple, str]:
-    return (1, *layer.pool_size, 1), (1, *layer.strides, 1), layer.padding.upper()
+def _window(layer: Layer) -> tuple[tuple, tuple, tuple]:
+    return (1, *layer.pool_size, 1), (1, *layer.strides, 1), ((0, 0), *layer.pads, (0, 0))
 
 
 def _max_pool(layer: Layer, own: Params, x: jax.Array, key: Any) -> jax.Array:

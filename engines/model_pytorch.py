@@ -5,6 +5,7 @@ Importing this module imports PyTorch; the engine does so in its `import` phase.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -21,17 +22,14 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-class SamePadding(nn.Module):
-    """Pads (…, H, W) as Keras' "same" does: evenly, an odd pixel last."""
+class Padding(nn.Module):
+    """Pads (…, H, W) by what the job says."""
 
-    def __init__(self, shape: tuple, window: tuple, strides: tuple, value: float) -> None:
+    def __init__(self, layer: Layer, value: float) -> None:
         super().__init__()
         self.value = value
-        self.pads: list[int] = []
-        for size, extent, stride in zip(shape, window, strides, strict=True):
-            total = max((-(-size // stride) - 1) * stride + extent - size, 0)
-            # F.pad counts from the last axis
-            self.pads = [total // 2, total - total // 2, *self.pads]
+        height, width = layer.pads
+        self.pads = [*width, *height]  # F.pad counts from the last axis
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x with its border."""
@@ -41,7 +39,7 @@ class SamePadding(nn.Module):
 class BorderAverage(nn.Module):
     """Average pooling that does not count what lies outside the image."""
 
-    def __init__(self, padding: SamePadding, layer: Layer, shape: tuple) -> None:
+    def __init__(self, padding: Padding, layer: Layer, shape: tuple) -> None:
         super().__init__()
         self.padding, self.layer = padding, layer
         inside = F.avg_pool2d(padding(torch.ones(1, 1, *shape)), layer.pool_size, layer.strides)
@@ -66,10 +64,9 @@ class Network(nn.Module):
         self.layers = workload.model.layers
         self.parts = nn.ModuleDict()  # the layers with parameters, by their index
         self.rows: dict[int, np.ndarray] = {}  # row order of dense kernels after a flatten
-        self._shape: tuple[int, ...] = (
-            workload.model.input_shape[2],
-            *workload.model.input_shape[:2],
-        )
+        # what each layer gets, as the job has it: channels last
+        outputs = [layer.output_shape for layer in self.layers]
+        self.shapes: list[tuple[int, ...]] = [workload.model.input_shape, *outputs]
         self._waiting: np.ndarray | None = None  # row order for the next dense layer
         steps = [step for index in range(len(self.layers)) for step in self._build(index)]
         self.steps = nn.Sequential(*steps)
@@ -112,7 +109,7 @@ class Network(nn.Module):
         if layer.type == "conv2d":
             yield from self._convolution(index, layer)
         elif layer.type in ("max_pooling2d", "average_pooling2d"):
-            yield from self._pooling(layer)
+            yield from self._pooling(index, layer)
         elif layer.type == "flatten":
             yield from self._flatten(index)
         elif layer.type == "dense":
@@ -126,62 +123,43 @@ class Network(nn.Module):
             yield ACTIVATIONS[activation]()
 
     def _convolution(self, index: int, layer: Layer) -> Iterator[nn.Module]:
+        channels = self.shapes[index][-1]
         part = nn.Conv2d(
-            self._shape[0], layer.filters, layer.kernel_size, layer.strides, bias=layer.use_bias
+            channels, layer.filters, layer.kernel_size, layer.strides, bias=layer.use_bias
         )
-        padding = self._padding(layer, layer.kernel_size, 0.0)
-        if padding is not None:
-            left, right, top, bottom = padding.pads
-            if left == right and top == bottom:
-                part.padding = (top, left)  # the same on both sides: no copy of the image
-            else:
-                yield padding
-        self._shape = (layer.filters, *self._extent(layer, layer.kernel_size))
+        (top, bottom), (left, right) = layer.pads
+        if top == bottom and left == right:
+            part.padding = (top, left)  # the same on both sides: no copy of the image
+        else:
+            yield Padding(layer, 0.0)
         self.parts[str(index)] = part
         yield part
 
-    def _pooling(self, layer: Layer) -> Iterator[nn.Module]:
-        is_max = layer.type == "max_pooling2d"
-        padding = self._padding(layer, layer.pool_size, -torch.inf if is_max else 0.0)
-        if is_max:
-            if padding is not None:
-                yield padding
+    def _pooling(self, index: int, layer: Layer) -> Iterator[nn.Module]:
+        has_border = any(map(any, layer.pads))
+        if layer.type == "max_pooling2d":
+            if has_border:
+                yield Padding(layer, -torch.inf)
             yield nn.MaxPool2d(layer.pool_size, layer.strides)
-        elif padding is not None:
-            yield BorderAverage(padding, layer, self._shape[1:])
+        elif has_border:
+            yield BorderAverage(Padding(layer, 0.0), layer, self.shapes[index][:2])
         else:
             yield nn.AvgPool2d(layer.pool_size, layer.strides)
-        self._shape = (self._shape[0], *self._extent(layer, layer.pool_size))
 
     def _flatten(self, index: int) -> Iterator[nn.Module]:
-        if len(self._shape) == 3:
-            channels, height, width = self._shape
-            positions = np.arange(height * width * channels).reshape(height, width, channels)
-            self._waiting = positions.transpose(2, 0, 1).ravel()
-            self._shape = (channels * height * width,)
+        shape = self.shapes[index]
+        if len(shape) == 3:
+            self._waiting = np.arange(math.prod(shape)).reshape(shape).transpose(2, 0, 1).ravel()
             if not any(layer.type == "dense" for layer in self.layers[index:]):
                 raise Unsupported(f"layer {index} ('flatten') with no dense layer behind it")
             yield nn.Flatten()
 
     def _dense(self, index: int, layer: Layer) -> nn.Module:
-        part = nn.Linear(self._shape[0], layer.units, bias=layer.use_bias)
+        part = nn.Linear(self.shapes[index][0], layer.units, bias=layer.use_bias)
         if self._waiting is not None:
             self.rows[index], self._waiting = self._waiting, None
-        self._shape = (layer.units,)
         self.parts[str(index)] = part
         return part
-
-    def _padding(self, layer: Layer, window: tuple, value: float) -> SamePadding | None:
-        if layer.padding == "valid":
-            return None
-        padding = SamePadding(self._shape[1:], window, layer.strides, value)
-        return padding if any(padding.pads) else None
-
-    def _extent(self, layer: Layer, window: tuple) -> list[int]:
-        sizes = zip(self._shape[1:], window, layer.strides, strict=True)
-        if layer.padding == "same":
-            return [-(-size // stride) for size, _, stride in sizes]
-        return [(size - extent) // stride + 1 for size, extent, stride in sizes]
 
 
 class Update:

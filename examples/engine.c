@@ -24,7 +24,6 @@ static long n, epochs, batch[2];             /* images; batch of training and of
 static uint8_t *images, *labels;
 static int32_t *order;
 static char *job; /* the text of JOB.json */
-
 /* Ends the program unless all is well. Code 69 refuses a workload, before anything is measured. */
 static void check(int ok, int code, const char *what) {
     if (!ok) fprintf(stderr, "%s: %s\n", code == 69 ? "unsupported" : "unusable", what), exit(code);
@@ -132,10 +131,12 @@ static void prepare(void) {
         if (!strchr(" \n\"", *s)) plain[length++] = *s;
     sscanf(plain,
            "input_shape:[%ld,%ld,%ld],classes:%*d,layers:[{type:conv2d,filters:%ld,"
-           "kernel_size:[%ld,%ld],strides:[1,1],padding:valid,activation:relu,use_bias:true},"
-           "{pool_size:[2,2],strides:[2,2],padding:valid,type:max_pooling2d},{type:flatten},"
-           "{type:dense,units:%ld,activation:softmax,use_bias:true}]%n",
-           &H, &W, &C, &F, &KH, &KW, &K, &layers);
+           "kernel_size:[%ld,%ld],strides:[1,1],padding:valid,activation:relu,use_bias:true,"
+           "output_shape:[%*[0-9,]],pads:[[0,0],[0,0]]},{pool_size:[2,2],strides:[2,2],"
+           "padding:valid,type:max_pooling2d,output_shape:[%*d,%ld,%*d],pads:[[0,0],[0,0]]},"
+           "{type:flatten,output_shape:[%ld]},{type:dense,units:%ld,activation:softmax,"
+           "use_bias:true,output_shape:[%*d]}]%n",
+           &H, &W, &C, &F, &KH, &KW, &PW, &D, &K, &layers);
     check(layers, 69, "layers other than conv2d (valid), max_pooling2d (2), flatten, dense");
     sscanf(plain + layers,
            "},training:{optimizer:sgd,learning_rate:%f,momentum:0.0,beta_1:%*f,beta_2:%*f,"
@@ -143,8 +144,8 @@ static void prepare(void) {
            "loss:%*[a-z_]},testing:{batch_size:%ld}%n",
            &rate, &epochs, &batch[0], &batch[1], &training);
     check(training, 69, "training other than by sgd without momentum in float32");
-    PW = (W - KW + 1) / 2, D = (H - KH + 1) / 2 * PW * F, taps = KH * KW * C;
-    counts[CONV] = taps * F, counts[CONV_BIAS] = F, counts[DENSE] = D * K, counts[DENSE_BIAS] = K;
+    taps = KH * KW * C, counts[CONV] = taps * F, counts[CONV_BIAS] = F;
+    counts[DENSE] = D * K, counts[DENSE_BIAS] = K;
     for (int i = 0; i < 4; i++) grad[i] = calloc(counts[i], 4);
     image = calloc(H * W * C, 4), pooled = calloc(D, 4), logits = calloc(K, 4);
     winner = calloc(D, sizeof *winner), tap = calloc(taps, sizeof *tap);

@@ -20,8 +20,20 @@ class Layer(dict):
     """One entry of the model: a dictionary whose keys can be read as attributes.
 
     Pairs such as `kernel_size` are tuples, so that they can be used as static parameters. Every
-    key of the workload format is present, with its default where the workload names none.
+    key of the workload format is present, with its default where the workload names none; so are
+    the sizes that the harness has worked out: `output_shape` of one image, and, of convolutions
+    and poolings, `pads`, ((top, bottom), (left, right)), which is (0, 0) twice where `padding` is
+    "valid". `settings` has the keys of the workload format alone.
     """
+
+    type: str
+    output_shape: tuple[int, ...]
+    pads: tuple[tuple[int, int], tuple[int, int]]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The layer as the workload describes it, without the sizes that follow from that."""
+        return {key: value for key, value in self.items() if key not in ("output_shape", "pads")}
 
     def __getattr__(self, key: str) -> Any:
         try:
@@ -203,7 +215,12 @@ def _layer(entry: Any, index: int) -> Layer:
     where = f"job: workload.model.layers[{index}]"
     if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
         raise ContractError(f"{where} must be an object with a 'type'.")
-    return Layer({k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
+    return Layer({key: _frozen(value) for key, value in entry.items()})
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, at every depth."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _kind(value: Any) -> str:

@@ -1,4 +1,7 @@
-"""What a workload's layers do to the shape of an image, and which parameters they hold."""
+"""What a workload's layers do to the shape of an image, and which parameters they hold.
+
+Sizes and paddings are worked out here, once, and stand in every job: no engine computes them again.
+"""
 
 from __future__ import annotations
 
@@ -15,43 +18,39 @@ def resolve(
 ) -> dict[str, Any]:
     """The `workload` object of a job: a workload's document joined with its data set's sizes.
 
+    Each layer gets its `output_shape` for one image, and a convolution or pooling its `pads`: what
+    `padding` means here, [[top, bottom], [left, right]].
+
     Args:
         document: `Workload.document()`.
         input_shape: (H, W, C) of the data set's images.
         classes: how many classes its labels have.
     Raises: WorkloadError where the layers do not fit the images or the classes.
     """
-    layers = [_with_strides(layer) for layer in document["model"]["layers"]]
-    model = {"input_shape": list(input_shape), "classes": classes, "layers": layers}
-    last = output_shapes(model)[-1]
-    if last != (classes,):
+    shape: Shape = tuple(input_shape)
+    layers: list[dict[str, Any]] = []
+    for index, layer in enumerate(document["model"]["layers"]):
+        layers.append(_resolved(layer, shape, index))
+        shape = tuple(layers[-1]["output_shape"])
+    if shape != (classes,):
         raise WorkloadError(
             f"{document['name']}: model.layers[{len(layers) - 1}] ({layers[-1]['type']}): gives "
-            f"{_text(last)}, but data set '{document['data']['dataset']}' has {classes} classes."
+            f"{_text(shape)}, but data set '{document['data']['dataset']}' has {classes} classes."
         )
     return {
         "name": document["name"],
-        "model": model,
+        "model": {"input_shape": list(input_shape), "classes": classes, "layers": layers},
         "training": dict(document["training"]),
         "testing": dict(document["testing"]),
     }
 
 
-def output_shapes(model: dict[str, Any]) -> list[Shape]:
-    """The shape of one image after each layer. Raises: WorkloadError naming the layer."""
-    shape: Shape = tuple(model["input_shape"])
-    shapes = []
-    for index, layer in enumerate(model["layers"]):
-        shape = _after(layer, shape, index)
-        shapes.append(shape)
-    return shapes
-
-
 def parameter_shapes(model: dict[str, Any]) -> dict[str, Shape]:
-    """Shapes of the parameters by their names in a weight file: "0.kernel", "0.bias", …"""
+    """Shapes of a resolved model's parameters by their names in a weight file: "0.kernel", …"""
     before: Shape = tuple(model["input_shape"])
     parameters: dict[str, Shape] = {}
-    for index, (layer, after) in enumerate(zip(model["layers"], output_shapes(model), strict=True)):
+    for index, layer in enumerate(model["layers"]):
+        after = tuple(layer["output_shape"])
         if layer["type"] == "conv2d":
             parameters[f"{index}.kernel"] = (*layer["kernel_size"], before[-1], after[-1])
         elif layer["type"] == "dense":
@@ -72,39 +71,50 @@ def layer_types(model: dict[str, Any]) -> list[str]:
     return [layer["type"] for layer in model["layers"]]
 
 
-def _with_strides(layer: dict[str, Any]) -> dict[str, Any]:
-    if layer["type"].endswith("pooling2d") and layer["strides"] is None:
-        return {**layer, "strides": list(layer["pool_size"])}
-    return dict(layer)
-
-
-def _after(layer: dict[str, Any], shape: Shape, index: int) -> Shape:
+def _resolved(layer: dict[str, Any], shape: Shape, index: int) -> dict[str, Any]:
+    """The layer with its strides, its output's shape and its pads, for images of `shape`."""
     kind = layer["type"]
     if kind == "conv2d":
-        return (*_windows(layer, layer["kernel_size"], shape, index), layer["filters"])
+        sizes, pads = _windows(layer, layer["kernel_size"], shape, index)
+        return {**layer, "output_shape": [*sizes, layer["filters"]], "pads": pads}
     if kind.endswith("pooling2d"):
-        return (*_windows(layer, layer["pool_size"], shape, index), shape[-1])
-    if kind == "flatten":
+        layer = {**layer, "strides": list(layer["strides"] or layer["pool_size"])}
+        sizes, pads = _windows(layer, layer["pool_size"], shape, index)
+        return {**layer, "output_shape": [*sizes, shape[-1]], "pads": pads}
+    return {**layer, "output_shape": list(_flat(layer, shape, index))}
+
+
+def _flat(layer: dict[str, Any], shape: Shape, index: int) -> Shape:
+    """The output's shape of a layer without windows."""
+    if layer["type"] == "flatten":
         return (math.prod(shape),)
-    if kind == "dense":
+    if layer["type"] == "dense":
         if len(shape) != 1:
             raise _misfit(layer, index, shape, "needs flat input; put a flatten layer before it")
         return (layer["units"],)
     return shape
 
 
-def _windows(layer: dict[str, Any], window: list[int], shape: Shape, index: int) -> list[int]:
+def _windows(
+    layer: dict[str, Any], window: list[int], shape: Shape, index: int
+) -> tuple[list[int], list[list[int]]]:
+    """How many windows there are along H and W, and the pads (before, after) along each.
+
+    "same": ceil(size / stride) windows, padded evenly, an odd pixel last, as in Keras.
+    """
     if len(shape) != 3:
         raise _misfit(layer, index, shape, "needs images (H, W, C); it cannot follow flatten")
-    sizes = []
+    sizes, pads = [], []
     for size, extent, stride in zip(shape, window, layer["strides"], strict=False):
+        count, total = (size - extent) // stride + 1, 0
         if layer["padding"] == "same":
-            sizes.append(-(-size // stride))
+            count = -(-size // stride)
+            total = max((count - 1) * stride + extent - size, 0)
         elif extent > size:
             raise _misfit(layer, index, shape, f"its window {_text(window)} exceeds the input")
-        else:
-            sizes.append((size - extent) // stride + 1)
-    return sizes
+        sizes.append(count)
+        pads.append([total // 2, total - total // 2])
+    return sizes, pads
 
 
 def _misfit(layer: dict[str, Any], index: int, shape: Shape, reason: str) -> WorkloadError:

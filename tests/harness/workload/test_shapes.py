@@ -5,7 +5,6 @@ import pytest
 from harness.workload.format import WorkloadError, load, parse
 from harness.workload.shapes import (
     layer_types,
-    output_shapes,
     parameter_count,
     parameter_shapes,
     resolve,
@@ -16,9 +15,13 @@ def resolved(name: str, overrides=(), shape=(28, 28, 1), classes=10):
     return resolve(load(name, overrides).document(), shape, classes)
 
 
+def sizes(model) -> list[tuple[int, ...]]:
+    return [tuple(layer["output_shape"]) for layer in model["layers"]]
+
+
 def test_paper_has_1710_parameters():
     model = resolved("paper")["model"]
-    assert output_shapes(model) == [(26, 26, 1), (13, 13, 1), (169,), (10,)]
+    assert sizes(model) == [(26, 26, 1), (13, 13, 1), (169,), (10,)]
     assert parameter_shapes(model) == {
         "0.kernel": (3, 3, 1, 1),
         "0.bias": (1,),
@@ -36,13 +39,46 @@ def test_lenet5_has_61706_parameters():
 def test_same_padding_and_strides_round_up():
     overrides = ["model.layers.0.padding=same", "model.layers.0.strides=[2, 3]"]
     model = resolved("paper", overrides)["model"]
-    assert output_shapes(model)[0] == (14, 10, 1)
+    assert sizes(model)[0] == (14, 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride", "padding", "count", "pads"),
+    [
+        (5, 3, 1, "same", 5, [1, 1]),
+        (5, 2, 1, "same", 5, [0, 1]),  # an odd pixel goes last
+        (5, 2, 2, "same", 3, [0, 1]),
+        (4, 3, 2, "same", 2, [0, 1]),
+        (7, 3, 2, "same", 4, [1, 1]),
+        (4, 2, 2, "same", 2, [0, 0]),
+        (5, 1, 3, "same", 2, [0, 0]),  # windows that jump over pixels need none beyond them
+        (5, 7, 1, "same", 5, [3, 3]),
+        (5, 2, 2, "valid", 2, [0, 0]),
+    ],
+)
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_job_holds_output_sizes_and_pads(layer, size, window, stride, padding, count, pads):
+    extent = ("kernel_size", "pool_size")[layer]
+    settings = {extent: [1, window], "strides": [1, stride], "padding": padding}
+    overrides = ["model.layers.0.kernel_size=1"] if layer else []
+    overrides += [f"model.layers.{layer}.{key}={value}" for key, value in settings.items()]
+    if not layer:
+        overrides.append("model.layers.1.pool_size=1")
+    found = resolved("paper", overrides, shape=(3, size, 1))["model"]["layers"][layer]
+    assert (found["output_shape"], found["pads"]) == ([3, count, 1], [[0, 0], pads])
+
+
+def test_a_workloads_document_holds_no_sizes():
+    document = load("lenet5").document()
+    resolve(document, (28, 28, 1), 10)
+    keys = {key for layer in document["model"]["layers"] for key in layer}
+    assert not {"output_shape", "pads"} & keys
 
 
 def test_a_pools_strides_are_its_size_unless_given():
     assert resolved("paper")["model"]["layers"][1]["strides"] == [2, 2]
     given = resolved("paper", ["model.layers.1.strides=1"])["model"]
-    assert output_shapes(given)[1] == (25, 25, 1)
+    assert sizes(given)[1] == (25, 25, 1)
 
 
 def test_a_layer_without_bias_has_none():

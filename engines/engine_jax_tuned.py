@@ -4,10 +4,14 @@ A user who profiles the plain engine finds most of its time in XLA's convolution
 views and a matrix product, the same network trains several times faster.
 """
 
-from functools import partial
+from engines.engine_jax import Jax
 
-from engines.engine_jax import test_with, train_with
-from harness.contract import run_engine
+
+class TunedJax(Jax):
+    """The same with another table of layers."""
+
+    rules = "TUNED_LAYERS"
+
 
 if __name__ == "__main__":
-    run_engine(train=partial(train_with, "TUNED_LAYERS"), test=partial(test_with, "TUNED_LAYERS"))
+    TunedJax.main()

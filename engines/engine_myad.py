@@ -2,73 +2,68 @@
 
 from __future__ import annotations
 
-import time
+from typing import TYPE_CHECKING
 
-from harness.contract import Job, Report, run_engine
+from engines.engine_myad_eager import Eager
+from harness.contract import Skeleton
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    import myad
+    import myad.compiled as compiler
 
 
-def train(job: Job, report: Report) -> None:
-    """Compile the training step, run its epochs, save the weights."""
-    with report.phase("import"):
+class Compiled(Eager):
+    """The eager engine's model; its training step and its forward pass compiled."""
+
+    def imports(self) -> None:
+        """The library and its compiler."""
+        global np, myad, compiler
+        super().imports()
         import numpy as np
 
         import myad
         import myad.compiled as compiler
-        from engines import engine_myad_eager as eager
-    if not compiler.available():
-        eager.train(job, report)
-        return
-    settings = job.workload.training
-    with report.phase("load"):
-        images, labels = eager.mapped(job.data.images), np.load(job.data.labels)
-        order = np.load(job.data.order, mmap_mode="r") if job.data.order else None
-    with report.phase("build"):
-        model = eager.build(job)
-        model.parameters = myad.weights.read_weights(job.initial_weights)
-        optimizer = myad.optim.optimizer_from(settings.optimizer, **eager.optimizer_settings(job))
-    with report.phase("compile"):
-        training = compiler.compile_training(
-            model, settings.loss, optimizer, images, labels,
-            batch_size=settings.batch_size, seed=job.seed,
+
+    def configure(self) -> Skeleton | None:
+        """Where no native code can be made, the eager engine does the work, as in the library."""
+        return None if compiler.available() else Eager(self.job, self.report)
+
+    def read_order(self, path: str) -> np.ndarray:
+        """The array of the file, read as it is needed."""
+        return np.load(path, mmap_mode="r")
+
+    def compile_training(self) -> None:
+        """Compile the loop over an epoch's steps."""
+        settings = self.job.workload.training
+        self.training = compiler.compile_training(
+            self.model, settings.loss, self.optimizer, self.images, self.labels,
+            batch_size=settings.batch_size, seed=self.job.seed,
         )  # fmt: skip
-    with report.phase("train"):
-        for epoch in range(settings.epochs):
-            start = time.perf_counter()
-            loss = training.epoch(images, labels, None if order is None else order[epoch])
-            myad.step.check_finite(loss, epoch + 1)
-            seconds = time.perf_counter() - start
-            report.epoch(epoch + 1, seconds=seconds, loss=loss, examples=len(images))
-    with report.phase("save"):
-        model.parameters = training.parameters
-        myad.save(model, job.weights)
-    eager.finish(job, report, model, settings.batch_size)
 
+    def compile_testing(self) -> None:
+        """Compile the loop over the test images."""
+        size = self.job.workload.testing.batch_size
+        self.predict = compiler.compile_predict(self.model, self.images, batch_size=size)
 
-def test(job: Job, report: Report) -> None:
-    """Classify the test images with the compiled model."""
-    with report.phase("import"):
-        import numpy as np
+    train = Skeleton.train  # epoch by epoch, without `fit`
 
-        import myad
-        import myad.compiled as compiler
-        from engines import engine_myad_eager as eager
-    if not compiler.available():
-        eager.test(job, report)
-        return
-    batch_size = job.workload.testing.batch_size
-    with report.phase("load"):
-        images = eager.mapped(job.data.images)
-    with report.phase("build"):
-        model = eager.build(job)
-        myad.load(model, job.weights)
-    with report.phase("compile"):
-        predict = compiler.compile_predict(model, images, batch_size=batch_size)
-    with report.phase("test"):
-        classes = predict(images).argmax(axis=1)
-    with report.phase("save"):
-        np.save(job.predictions, classes.astype(np.uint8))
-    eager.finish(job, report, model, batch_size)
+    def epoch(self, number: int, order: np.ndarray | None) -> float:
+        """One call of the compiled loop."""
+        loss = self.training.epoch(self.images, self.labels, order)
+        myad.step.check_finite(loss, number)
+        return loss
+
+    def classify(self) -> np.ndarray:
+        """The classes of the test images by the compiled loop."""
+        return self.predict(self.images).argmax(axis=1)
+
+    def write_weights(self, path: str) -> None:
+        """What the compiled loop has come to, as the model's file."""
+        self.model.parameters = self.training.parameters
+        super().write_weights(path)
 
 
 if __name__ == "__main__":
-    run_engine(train=train, test=test)
+    Compiled.main()

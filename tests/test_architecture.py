@@ -32,6 +32,7 @@ STANDARD_LIBRARY_ONLY = (
     "harness/contract/job.py",
     "harness/contract/program.py",
     "harness/contract/report.py",
+    "harness/contract/skeleton.py",
     "harness/process/launcher.py",
     "harness/process/launcher_windows.py",
     "harness/errors.py",

@@ -6,67 +6,90 @@ TensorFlow time that the other engines do not spend.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.contract import Job, Report, run_engine
+from harness.contract import Skeleton
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
 
+    from tf_reference import model as reference
 
-def train(job: Job, report: Report) -> None:
-    """Train with `model.fit`, one call for all epochs unless each has an order of its own."""
-    with report.phase("import"):
+
+class TensorFlow(Skeleton):
+    """`fit`, one call for all epochs unless each has an order of its own, and `predict`."""
+
+    def imports(self) -> None:
+        """TensorFlow and Keras, which the model's file imports."""
+        global np, reference
         import numpy as np
 
         from tf_reference import model as reference
-    reference.configure(job)
-    settings = job.workload.training
-    with report.phase("load"):
-        images = reference.load_images(job.data.images, settings.dtype)
-        labels = np.load(job.data.labels)
-        orders = np.load(job.data.order) if job.data.order else None
-    with report.phase("build"):
-        model = reference.build(job.workload)
-        reference.read_weights(model, job.initial_weights)
-        model.compile(optimizer=reference.optimizer(job.workload), loss=settings.loss)
 
-    def fit(x: np.ndarray, y: np.ndarray, first: int, end: int) -> None:
-        model.fit(
+    def configure(self) -> None:
+        """Threads, number type and seed."""
+        reference.configure(self.job)
+
+    def read_images(self, path: str) -> Any:
+        """Images scaled to [0, 1], in the workload's number type: (N, H, W, C)."""
+        return reference.load_images(path, self.job.workload.training.dtype)
+
+    def read_labels(self, path: str) -> Any:
+        """The array of the file."""
+        return np.load(path)
+
+    def read_order(self, path: str) -> np.ndarray:
+        """The array of the file."""
+        return np.load(path)
+
+    def build(self, weights: str) -> None:
+        """The Keras model with the weights of a file."""
+        self.model = reference.build(self.job.workload)
+        reference.read_weights(self.model, weights)
+
+    def build_training(self) -> None:
+        """Give the model its optimizer and loss."""
+        settings = self.job.workload.training
+        self.model.compile(optimizer=reference.optimizer(self.job.workload), loss=settings.loss)
+
+    def train(self) -> None:
+        """All epochs; Keras times and reports each by a callback."""
+        if self.job.data.order is None:
+            self.fit(self.images, self.labels, 0, self.job.workload.training.epochs)
+        else:
+            for epoch, order in enumerate(self.orders):
+                self.fit(self.images[order], self.labels[order], epoch, epoch + 1)
+
+    def fit(self, x: np.ndarray, y: np.ndarray, first: int, end: int) -> None:
+        """Train from epoch `first` to before `end`, counted from 0."""
+        self.model.fit(
             x,
             y,
-            batch_size=settings.batch_size,
+            batch_size=self.job.workload.training.batch_size,
             initial_epoch=first,
             epochs=end,
             shuffle=False,
             verbose=0,
-            callbacks=[reference.EpochReport(report, len(y))],
+            callbacks=[reference.EpochReport(self.report, len(y))],
         )
 
-    with report.phase("train"):
-        if orders is None:
-            fit(images, labels, 0, settings.epochs)
-        else:
-            for epoch, order in enumerate(orders):
-                fit(images[order], labels[order], epoch, epoch + 1)
-    with report.phase("save"):
-        reference.write_weights(model, job.weights)
-    reference.report_done(report, model, job, settings.batch_size)
+    def classify(self) -> np.ndarray:
+        """The classes of the test images."""
+        size = self.job.workload.testing.batch_size
+        return self.model.predict(self.images, batch_size=size, verbose=0).argmax(axis=1)
 
+    def write_weights(self, path: str) -> None:
+        """The model's weights in the shared layout, which is Keras' own."""
+        reference.write_weights(self.model, path)
 
-def test(job: Job, report: Report) -> None:
-    """Classify the test images with `model.predict`."""
-    with report.phase("import"):
-        from tf_reference import model as reference
+    def write_predictions(self, path: str, classes: np.ndarray) -> None:
+        """The classes in a byte each."""
+        np.save(path, classes.astype(np.uint8))
 
-    def classifier(model: keras.Sequential) -> Callable[[np.ndarray], np.ndarray]:
-        size = job.workload.testing.batch_size
-        return lambda images: model.predict(images, batch_size=size, verbose=0).argmax(axis=1)
-
-    reference.classify_with(job, report, classifier)
+    def facts(self) -> dict[str, Any]:
+        """What the model and TensorFlow themselves say."""
+        return reference.facts(self.model)
 
 
 if __name__ == "__main__":
-    run_engine(train=train, test=test)
+    TensorFlow.main()

@@ -6,71 +6,75 @@ we know how to write in TensorFlow; `engine_tensorflow_tuned.py` is the fastest 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.contract import Job, Report, run_engine
+from harness.contract import Skeleton
+from tf_reference.engine_tensorflow import TensorFlow
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
     import tensorflow as tf
 
+    from tf_reference import model as reference
+
 # Steps in one compiled call. The call copies its images once per step it takes, so the whole epoch
 # in one call is slow (60 ms a step); beyond 100 nothing is gained.
 CHUNK = 100
 
 
-def train(job: Job, report: Report) -> None:
-    """Train chunk by chunk; a chunk is one compiled call of up to 100 steps."""
-    with report.phase("import"):
+class ScannedTensorFlow(TensorFlow):
+    """Chunk by chunk; a chunk is one compiled call of up to 100 steps."""
+
+    def imports(self) -> None:
+        """The same, with names for this file."""
+        global keras, np, reference, tf
+        super().imports()
+        import keras
         import numpy as np
         import tensorflow as tf
 
         from tf_reference import model as reference
-    reference.configure(job)
-    settings = job.workload.training
-    with report.phase("load"):
-        images = tf.constant(reference.load_images(job.data.images, settings.dtype))
-        labels = tf.constant(np.load(job.data.labels))
-        orders: Any = [None] * settings.epochs
-        if job.data.order:
-            orders = np.load(job.data.order)
-    with report.phase("build"):
-        model = reference.build(job.workload)
-        reference.read_weights(model, job.initial_weights)
-        optimizer = reference.optimizer(job.workload)
-        optimizer.build(model.trainable_variables)
-        steps = _compiled_steps(model, optimizer)
-    with report.phase("train"):
-        for epoch, order in enumerate(orders):
-            start = time.perf_counter()
-            x, y = images, labels
-            if order is not None:
-                x, y = tf.gather(images, order), tf.gather(labels, order)
-            loss = _epoch(steps, x, y, settings.batch_size)
-            seconds = time.perf_counter() - start
-            report.epoch(epoch + 1, seconds=seconds, loss=loss, examples=len(y))
-    with report.phase("save"):
-        reference.write_weights(model, job.weights)
-    reference.report_done(report, model, job, settings.batch_size)
+
+    def read_images(self, path: str) -> tf.Tensor:
+        """Scaled images as one tensor."""
+        return tf.constant(super().read_images(path))
+
+    def read_labels(self, path: str) -> tf.Tensor:
+        """Labels as one tensor."""
+        return tf.constant(np.load(path))
+
+    def build_training(self) -> None:
+        """The optimizer, its variables, and the function of many steps."""
+        self.optimizer = reference.optimizer(self.job.workload)
+        self.optimizer.build(self.model.trainable_variables)
+        self.steps = compiled_steps(self.model, self.optimizer)
+
+    def build_testing(self) -> None:
+        """The function that classifies many batches."""
+        self.classes = compiled_classes(self.model)
+
+    train = Skeleton.train  # epoch by epoch, without `fit`
+
+    def epoch(self, number: int, order: np.ndarray | None) -> float:
+        """All batches, in calls of CHUNK steps, then what is left; returns the mean loss."""
+        images, labels = self.images, self.labels
+        if order is not None:
+            images, labels = tf.gather(images, order), tf.gather(labels, order)
+        total = 0.0
+        for x, y in chunks(self.job.workload.training.batch_size, images, labels):
+            total += x.shape[1] * self.steps(x, y)
+        return float(total) / len(images)
+
+    def classify(self) -> np.ndarray:
+        """Classes of all images, in calls of CHUNK batches, then what is left."""
+        batches = chunks(self.job.workload.testing.batch_size, self.images)
+        return np.concatenate([self.classes(batch).numpy().ravel() for (batch,) in batches])
 
 
-def _epoch(steps: Callable, images: tf.Tensor, labels: tf.Tensor, batch_size: int) -> float:
-    """All batches, in calls of CHUNK steps, then what is left; returns the mean loss."""
-    total = 0.0
-    for x, y in _chunks(batch_size, images, labels):
-        total += x.shape[1] * steps(x, y)
-    return float(total) / len(images)
-
-
-def _compiled_steps(model: Any, optimizer: Any) -> Callable:
+def compiled_steps(model: Any, optimizer: Any) -> Callable:
     """A function (images (S, B, H, W, C), labels (S, B)) -> summed loss of the S steps it takes."""
-    import keras
-    import tensorflow as tf
-
     loss_of = keras.losses.SparseCategoricalCrossentropy()
 
     @tf.function(jit_compile=True)
@@ -87,33 +91,8 @@ def _compiled_steps(model: Any, optimizer: Any) -> Callable:
     return steps
 
 
-def test(job: Job, report: Report) -> None:
-    """Classify the test images with one compiled loop over the batches of a chunk."""
-    with report.phase("import"):
-        import tensorflow as tf
-
-        from tf_reference import model as reference
-
-    def load(path: str, dtype: str) -> tf.Tensor:
-        return tf.constant(reference.load_images(path, dtype))
-
-    def classifier(model: keras.Sequential) -> Callable[[tf.Tensor], np.ndarray]:
-        return partial(_classes, _compiled_classes(model), job.workload.testing.batch_size)
-
-    reference.classify_with(job, report, classifier, load)
-
-
-def _classes(classify: Callable, batch_size: int, images: tf.Tensor) -> np.ndarray:
-    """Classes of all images, in calls of CHUNK batches, then what is left."""
-    import numpy as np
-
-    found = [classify(batches).numpy().ravel() for (batches,) in _chunks(batch_size, images)]
-    return np.concatenate(found)
-
-
-def _compiled_classes(model: keras.Sequential) -> Callable:
+def compiled_classes(model: keras.Sequential) -> Callable:
     """A function from images (S, B, H, W, C) to their classes (S, B)."""
-    import tensorflow as tf
 
     @tf.function(jit_compile=True)
     def classify(x: tf.Tensor) -> tf.Tensor:
@@ -126,10 +105,8 @@ def _compiled_classes(model: keras.Sequential) -> Callable:
     return classify
 
 
-def _chunks(batch_size: int, *arrays: tf.Tensor) -> Iterator[tuple[tf.Tensor, ...]]:
+def chunks(batch_size: int, *arrays: tf.Tensor) -> Iterator[tuple[tf.Tensor, ...]]:
     """Up to CHUNK equal batches at a time, (S, B, …) of each array; a short one comes alone."""
-    import tensorflow as tf
-
     start, examples = 0, len(arrays[0])
     while start < examples:
         size = min(batch_size, examples - start)
@@ -140,4 +117,4 @@ def _chunks(batch_size: int, *arrays: tf.Tensor) -> Iterator[tuple[tf.Tensor, ..
 
 
 if __name__ == "__main__":
-    run_engine(train=train, test=test)
+    ScannedTensorFlow.main()

@@ -6,85 +6,66 @@ Still `fit` and `predict`, with three settings that `engine_tensorflow.py` leave
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.contract import Job, Report, run_engine
+from tf_reference.engine_tensorflow import TensorFlow
 
 if TYPE_CHECKING:
-    import keras
     import numpy as np
     import tensorflow as tf
+
+    from tf_reference import model as reference
 
 # Steps in one call of the compiled function. 1,000 gained nothing over 100 at batch 1.
 STEPS_PER_EXECUTION = 100
 
 
-def train(job: Job, report: Report) -> None:
-    """Train with `model.fit` on a data set of tensors."""
-    with report.phase("import"):
-        import numpy as np
+class TunedTensorFlow(TensorFlow):
+    """`fit` and `predict` on data sets of tensors, compiled by XLA."""
+
+    def imports(self) -> None:
+        """The same, with names for this file."""
+        global reference, tf
+        super().imports()
+        import tensorflow as tf
 
         from tf_reference import model as reference
-    reference.configure(job)
-    settings = job.workload.training
-    with report.phase("load"):
-        images = reference.load_images(job.data.images, settings.dtype)
-        labels = np.load(job.data.labels)
-        orders = np.load(job.data.order) if job.data.order else None
-    with report.phase("build"):
-        model = reference.build(job.workload)
-        reference.read_weights(model, job.initial_weights)
-        model.compile(
-            optimizer=reference.optimizer(job.workload),
-            loss=settings.loss,
+
+    def build_training(self) -> None:
+        """Give the model its optimizer, its loss, and what makes it fast."""
+        self.model.compile(
+            optimizer=reference.optimizer(self.job.workload),
+            loss=self.job.workload.training.loss,
             jit_compile=True,
             steps_per_execution=STEPS_PER_EXECUTION,
         )
 
-    def fit(batches: tf.data.Dataset, first: int, end: int) -> None:
-        callback = reference.EpochReport(report, len(labels))
-        model.fit(
-            batches, initial_epoch=first, epochs=end, shuffle=False, verbose=0, callbacks=[callback]
+    def build_testing(self) -> None:
+        """Tell the model what makes it fast."""
+        self.model.compile(jit_compile=True, steps_per_execution=STEPS_PER_EXECUTION)
+
+    def fit(self, x: np.ndarray, y: np.ndarray, first: int, end: int) -> None:
+        """Train from epoch `first` to before `end`, counted from 0."""
+        self.model.fit(
+            self._batches((x, y), self.job.workload.training.batch_size),
+            initial_epoch=first,
+            epochs=end,
+            shuffle=False,
+            verbose=0,
+            callbacks=[reference.EpochReport(self.report, len(y))],
         )
 
-    with report.phase("train"):
-        if orders is None:
-            fit(_batches((images, labels), settings.batch_size, job.threads), 0, settings.epochs)
-        else:
-            for epoch, order in enumerate(orders):
-                pair = (images[order], labels[order])
-                fit(_batches(pair, settings.batch_size, job.threads), epoch, epoch + 1)
-    with report.phase("save"):
-        reference.write_weights(model, job.weights)
-    reference.report_done(report, model, job, settings.batch_size)
+    def classify(self) -> np.ndarray:
+        """The classes of the test images."""
+        batches = self._batches(self.images, self.job.workload.testing.batch_size)
+        return self.model.predict(batches, verbose=0).argmax(axis=1)
 
-
-def test(job: Job, report: Report) -> None:
-    """Classify the test images with `model.predict` on a data set of tensors."""
-    with report.phase("import"):
-        from tf_reference import model as reference
-
-    def classifier(model: keras.Sequential) -> Callable[[np.ndarray], np.ndarray]:
-        model.compile(jit_compile=True, steps_per_execution=STEPS_PER_EXECUTION)
-
-        def classify(images: np.ndarray) -> np.ndarray:
-            batches = _batches(images, job.workload.testing.batch_size, job.threads)
-            return model.predict(batches, verbose=0).argmax(axis=1)
-
-        return classify
-
-    reference.classify_with(job, report, classifier)
-
-
-def _batches(arrays: object, batch_size: int, threads: int) -> tf.data.Dataset:
-    """Batches in order, the last one short where it has to be, cut by the threads allowed."""
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = threads
-    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).with_options(options)
+    def _batches(self, arrays: Any, batch_size: int) -> tf.data.Dataset:
+        """Batches in order, the last one short where it has to be, cut by the threads allowed."""
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = self.job.threads
+        return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).with_options(options)
 
 
 if __name__ == "__main__":
-    run_engine(train=train, test=test)
+    TunedTensorFlow.main()

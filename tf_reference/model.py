@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from typing import Any
 
 # Read when TensorFlow starts, hence before its import: no GPU is in the scope of the comparison,
@@ -133,47 +132,19 @@ def write_weights(model: keras.Sequential, path: str) -> None:
     np.savez(path, **weights)
 
 
-def classify_with(
-    job: Job,
-    report: Report,
-    classifier: Callable[[keras.Sequential], Callable[[Any], np.ndarray]],
-    load: Callable[[str, str], Any] = load_images,
-) -> None:
-    """The phases of a `test` process behind its import, the same in every TensorFlow engine.
-
-    Args:
-        classifier: called while building; takes the model with its trained weights and returns
-            the function that is timed, from the images to their classes (N,).
-        load: reads the images, given their path and the workload's number type.
-    """
-    configure(job)
-    with report.phase("load"):
-        images = load(job.data.images, job.workload.training.dtype)
-    with report.phase("build"):
-        model = build(job.workload)
-        read_weights(model, job.weights)
-        classify = classifier(model)
-    with report.phase("test"):
-        classes = classify(images)
-    with report.phase("save"):
-        np.save(job.predictions, classes.astype(np.uint8))
-    report_done(report, model, job, job.workload.testing.batch_size)
-
-
-def report_done(report: Report, model: keras.Sequential, job: Job, batch_size: int) -> None:
-    """Close the report with what the model and TensorFlow themselves say."""
-    report.done(
-        parameters=model.count_params(),
-        layers=[TYPES[type(layer)] for layer in model.layers],
-        dtype=str(model.weights[0].dtype),
-        batch_size=batch_size,
-        threads=tf.config.threading.get_intra_op_parallelism_threads(),
-        versions={
+def facts(model: keras.Sequential) -> dict[str, Any]:
+    """What the model and TensorFlow themselves say, for the end of a report."""
+    return {
+        "parameters": model.count_params(),
+        "layers": [TYPES[type(layer)] for layer in model.layers],
+        "dtype": str(model.weights[0].dtype),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "versions": {
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "numpy": np.__version__,
         },
-    )
+    }
 
 
 def _keras_layer(layer: Layer, index: int) -> keras.layers.Layer:

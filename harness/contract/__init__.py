@@ -9,6 +9,7 @@ library only, and little of it: every engine pays for its import.
 from harness.contract.job import PROTOCOL, ContractError, Job, Layer, Model, Training, Workload
 from harness.contract.program import EXIT_UNSUPPORTED, EXIT_USAGE, Unsupported, run_engine
 from harness.contract.report import PHASES, Report
+from harness.contract.skeleton import Skeleton
 
 __all__ = [
     "EXIT_UNSUPPORTED",
@@ -20,6 +21,7 @@ __all__ = [
     "Layer",
     "Model",
     "Report",
+    "Skeleton",
     "Training",
     "Unsupported",
     "Workload",

@@ -28,6 +28,15 @@ Commands = Annotated[
     list[str] | None,
     typer.Option("--command", metavar="NAME='PROGRAM ARGS'", help="An engine given as a command."),
 ]
+EnginePaths = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--engine-path",
+        metavar="DIR",
+        envvar="BENCH_ENGINE_PATH",
+        help="Another folder with engine_NAME.py files, beside the current one.",
+    ),
+]
 Preset = Annotated[str, typer.Option(help="A preset or a path to a TOML file.")]
 Results = Annotated[Path, typer.Option(help="Folder of the runs.")]
 NoVerify = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli._options import Commands, Engines, Preset, Settings
+from harness.cli._options import Commands, EnginePaths, Engines, Preset, Settings
 
 
 class Format(StrEnum):
@@ -27,6 +27,7 @@ def curves(
     settings: Settings = None,
     engines: Engines = None,
     command: Commands = None,
+    engine_path: EnginePaths = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many starts.")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=2**30, help="The first of them.")] = 0,
     format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
@@ -46,6 +47,7 @@ def curves(
             settings=tuple(settings or ()),
             engines=engines,
             commands=tuple(command or ()),
+            engine_paths=tuple(engine_path or ()),
             repeats=seeds,
             seed=seed,
             warmups=0,

@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from harness.cli._options import Format, Output
+from harness.cli._options import EnginePaths, Format, Output
 
 
 def register(app: typer.Typer) -> None:
@@ -13,18 +13,20 @@ def register(app: typer.Typer) -> None:
 
 
 def engines(
+    engine_path: EnginePaths = None,
     format: Output = Format.table,
 ) -> None:
     """List the engines that were found and whether they can run."""
     from harness.trial.engines import find
 
-    found = find()
+    found = find(folders=engine_path or ())
     if format is Format.json:
         rows = [
             {
                 "name": engine.name,
                 "can_run": engine.can_run,
                 "missing": list(engine.missing),
+                "install": engine.install,
                 "source": engine.source,
                 "command": engine.entry().command,
                 "summary": engine.summary,
@@ -35,5 +37,7 @@ def engines(
         return
     width = max(map(len, found), default=0)
     for engine in found.values():
-        state = "can run" if engine.can_run else f"needs {', '.join(engine.missing)}"
+        state = "can run" if engine.can_run else "cannot run"
         print(f"{engine.name:{width}}  {state:10}  {engine.summary}")
+        if not engine.can_run:
+            print(f"{'':{width}}  {engine.needs}")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli._options import Commands, Engines, NoVerify, Results, Settings, Wait
+from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Results, Settings, Wait
 from harness.errors import UsageError
 
 RESUMABLE = "--resume goes on with the schedule of its run; beside it only --name, --results, "
@@ -66,6 +66,7 @@ def run(
     settings: Settings = None,
     engines: Engines = None,
     command: Commands = None,
+    engine_path: EnginePaths = None,
     repeats: Repeats = None,
     warmup: WarmUps = None,
     seed: FirstSeed = None,
@@ -104,6 +105,7 @@ def run(
     free = {
         "name": name,
         "commands": tuple(command or ()),
+        "engine_paths": tuple(engine_path or ()),
         "max_time_s": max_time or None,
         "wait": wait,
     }
@@ -124,7 +126,7 @@ def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, re
     if not resume:
         return runner.start(parsing.RunOptions(results=results, **given, **free))
     if given:
-        raise UsageError(f"{RESUMABLE}--command, --max-time and --wait are allowed.")
+        raise UsageError(f"{RESUMABLE}--command, --engine-path, --max-time and --wait are allowed.")
     return runner.resume(results, **free)
 
 

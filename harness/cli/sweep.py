@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli._options import Commands, Engines, NoVerify, Preset, Results, Wait
+from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Preset, Results, Wait
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +22,7 @@ def sweep(
     preset: Preset = "paper",
     engines: Engines = None,
     command: Commands = None,
+    engine_path: EnginePaths = None,
     repeats: Annotated[int, typer.Option(min=1, help="Measured blocks per point.")] = 10,
     warmup: Annotated[int, typer.Option(min=0, help="Warm-up blocks per point.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of the first block of every point.")] = 0,
@@ -42,6 +43,7 @@ def sweep(
         preset=preset,
         engines=engines,
         commands=tuple(command or ()),
+        engine_paths=tuple(engine_path or ()),
         repeats=repeats,
         warmups=warmup,
         seed=seed,

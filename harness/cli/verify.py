@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli._options import Commands, Format, Output, Settings
+from harness.cli._options import Commands, EnginePaths, Format, Output, Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +22,7 @@ def verify(
         str, typer.Option(help="Names with commas, or 'all' that can run here.")
     ] = "all",
     command: Commands = None,
+    engine_path: EnginePaths = None,
     steps: Annotated[int, typer.Option(min=1, max=100_000, help="Of the long checks.")] = 200,
     short: Annotated[
         bool, typer.Option("--short", help="Only what `bench run` checks before it starts.")
@@ -47,6 +48,7 @@ def verify(
                     settings=tuple(settings or ()),
                     engines=engines,
                     commands=tuple(command or ()),
+                    engine_paths=tuple(engine_path or ()),
                     steps=steps,
                     short=short,
                     reference=reference,

@@ -88,7 +88,7 @@ def changes(then: Manifest, now: Manifest) -> list[str]:
     for engine in then.engines:
         if hashes[engine.name].sha256 != engine.sha256:
             found.append(f"engine {engine.name}: its source files have changed")
-        elif hashes[engine.name].command != engine.command:
+        elif engine.source != "file" and hashes[engine.name].command != engine.command:
             found.append(f"engine {engine.name}: its command has changed")
     return found
 

@@ -68,6 +68,7 @@ def resume(
     name: str | None,
     *,
     commands: tuple[str, ...] = (),
+    engine_paths: tuple[Path, ...] = (),
     max_time_s: float | None = None,
     wait: bool = False,
 ) -> Ended:
@@ -82,7 +83,7 @@ def resume(
         run = read_run(folder)
         for problem in run.problems:
             print(f"bench: {problem} (refused; the other lines are used)", file=sys.stderr)
-        plan, differences = same_plan(run.manifest, commands)
+        plan, differences = same_plan(run.manifest, commands, engine_paths)
         if differences:
             shown = "; ".join(differences[:5])
             more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""

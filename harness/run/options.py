@@ -23,6 +23,7 @@ class RunOptions:
     settings: tuple[str, ...] = ()
     engines: str | None = None
     commands: tuple[str, ...] = ()
+    engine_paths: tuple[Path, ...] = ()
     repeats: int = 10
     warmups: int = 1
     seed: int = 0

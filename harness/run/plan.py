@@ -19,7 +19,7 @@ from harness.process.supervise import POLL_S, Limits
 from harness.records.models import EngineEntry, Manifest
 from harness.run import schedule
 from harness.run.options import RunOptions
-from harness.trial.engines import ROOT, Engine, choose, find
+from harness.trial.engines import ROOT, Engine, able, choose, find
 from harness.trial.trial import Bench
 from harness.workload import shapes
 from harness.workload.format import Workload, WorkloadError, parse
@@ -66,7 +66,8 @@ def new_plan(options: RunOptions) -> Plan:
         workload = load_workload(options.preset, options.settings)
     except WorkloadError as error:
         raise UsageError(str(error)) from error
-    engines = choose(options.engines, options.commands, find())
+    known = find(folders=options.engine_paths)
+    engines = able(choose(options.engines, options.commands, known))
     seeds = schedule.block_seeds(options.seed, options.repeats)
     manifest = Manifest(
         run=options.name or default_name(workload.name, options.results),
@@ -100,14 +101,22 @@ def new_plan(options: RunOptions) -> Plan:
     return _complete(manifest, workload, engines)
 
 
-def same_plan(manifest: Manifest, commands: Sequence[str] = ()) -> tuple[Plan, list[str]]:
+def same_plan(
+    manifest: Manifest, commands: Sequence[str] = (), engine_paths: Sequence[Path] = ()
+) -> tuple[Plan, list[str]]:
     """The plan of an existing run on the machine as it is now, and what has changed since.
 
     Args:
         manifest: of the run that is to go on.
         commands: `--command` texts given again; without them they come from the manifest.
+        engine_paths: `--engine-path` folders given again; where the manifest can tell the folder of
+            an engine's file (below the current one or the home), it is found without them.
     """
-    known = find()
+    known = find(folders=engine_paths)
+    files = [_local(e.command[-1]) for e in manifest.engines if e.source == "file"]
+    folders = [Path(f).parent for f in files if f.endswith(".py") and Path(f).is_file()]
+    if any(e.source == "file" and e.name not in known for e in manifest.engines):
+        known = find(folders=[*engine_paths, *folders])
     given = {engine.name: engine for engine in choose(None, commands, known)} if commands else {}
     engines = [given.get(e.name) or _again(e, known) for e in manifest.engines]
     now = manifest.model_copy(
@@ -170,7 +179,10 @@ def _again(entry: EngineEntry, known: dict[str, Engine]) -> Engine:
     """The engine of a manifest, found again on this machine. Raises: UsageError."""
     if entry.source != "command":
         if entry.name not in known:
-            raise UsageError(f"engine '{entry.name}' of this run is not here any more.")
+            hint = ""
+            if entry.source == "file":
+                hint = f" Name the folder of {Path(entry.command[-1]).name} by --engine-path."
+            raise UsageError(f"engine '{entry.name}' of this run is not here any more.{hint}")
         return known[entry.name]
     command = tuple(_local(part) for part in entry.command)
     files = tuple(Path(part) for part in command[1:] if Path(part).is_file())

@@ -16,7 +16,7 @@ from harness.errors import BenchError, UsageError
 from harness.records.store import MANIFEST, read_run
 from harness.run import loop as runner
 from harness.run.options import RunOptions, check_run_name
-from harness.trial.engines import choose, find
+from harness.trial.engines import able, choose, find
 from harness.workload.format import WorkloadError, load
 
 DEFINITION = "sweep.json"
@@ -104,6 +104,8 @@ def carry_out(
     """
     plan = points(axes)
     _check(options, plan)
+    chosen = choose(options.engines, options.commands, find(folders=options.engine_paths))
+    options = replace(options, engines=",".join(engine.name for engine in able(chosen)))
     folder = options.results / (options.name or _default_name(axes))
     check_run_name(folder.name)
     _open(folder, axes, resume)
@@ -133,7 +135,6 @@ def _check(options: RunOptions, plan: list[Combination]) -> None:
             load(options.preset, (*options.settings, *point.settings))
         except WorkloadError as error:
             raise UsageError(str(error)) from error
-    choose(options.engines, options.commands, find())  # refuses what no run could start
 
 
 def _default_name(axes: dict[str, list[str]]) -> str:
@@ -167,7 +168,9 @@ def _run_point(options: RunOptions, folder: Path, point: Combination) -> int:
     if not found.pending():
         valid, finished = found.valid(), found.finished()
         return runner.DONE if len(valid) == len(finished) else runner.FAILED
-    return runner.resume(folder, point.name, wait=options.wait).exit_code
+    return runner.resume(
+        folder, point.name, engine_paths=options.engine_paths, wait=options.wait
+    ).exit_code
 
 
 def _exit_code(codes: list[int]) -> int:

@@ -1,8 +1,6 @@
 """Finds engines without importing any: by file name, by entry point, or given as a command."""
 
-import ast
 import difflib
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -17,24 +15,28 @@ from typing import Literal
 
 from harness.errors import UsageError
 from harness.records.models import EngineEntry
+from harness.trial.sources import ROOMS, read, sha256, sources
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("engines", "tf_reference")
-LIBRARIES = ("myad",)  # of the project, and part of an engine that imports them
+PACKAGE = "myad-bench"
+EXTRAS = {  # module -> the extra of the package that installs it
+    "torch": "pytorch",
+    "tensorflow": "tensorflow",
+    "keras": "tensorflow",
+    "jax": "jax",
+    "jaxlib": "jax",
+}
 ENTRY_POINTS = "bench.engines"
 DEFAULT = ("myad", "tensorflow")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-# Without -P the folder of an engine's file would come first in its import path, and a module of
-# the standard library with the name of a neighbour (`trace`) would be hidden.
-PYTHON = (sys.executable, "-P")
 
 
 @dataclass(frozen=True)
 class Engine:
     """An engine that was found.
 
-    command: argument list; `train --job JOB.json` is added to it. package: folder whose Python
-    files make up the engine, hashed for the manifest. missing: what it needs and is not installed.
+    command: argument list; `train --job JOB.json` is added to it. files: what makes up the engine,
+    hashed for the manifest. missing: what it needs and is not installed.
     """
 
     name: str
@@ -49,28 +51,56 @@ class Engine:
         """Nothing that its file imports, and no program, is missing."""
         return not self.missing
 
+    @property
+    def install(self) -> str | None:
+        """The command that installs what is missing, as far as the package has extras for it."""
+        extras = sorted({EXTRAS[module] for module in self.missing if module in EXTRAS})
+        return f"pip install '{PACKAGE}[{','.join(extras)}]'" if extras else None
+
+    @property
+    def needs(self) -> str:
+        """What is missing, and what installs it."""
+        hint = f": {self.install}" if self.install else ""
+        return f"needs {', '.join(self.missing)}{hint}"
+
     def entry(self) -> EngineEntry:
         """The engine as the manifest shows it, free of this machine's folders."""
+        command = [_portable(part) for part in self.command]
+        if self.source == "file" and Path(command[-1]).is_absolute():
+            command[-1] = Path(command[-1]).name
         return EngineEntry(
-            name=self.name,
-            command=[_portable(part) for part in self.command],
-            source=self.source,
-            sha256=_sha256(self.files),
+            name=self.name, command=command, source=self.source, sha256=sha256(self.files)
         )
 
 
-def find(root: Path = ROOT) -> dict[str, Engine]:
-    """All engines in the rooms below `root` and in installed packages, by name.
+def find(root: Path = ROOT, folders: Sequence[Path] = ()) -> dict[str, Engine]:
+    """All engines by name: of the rooms below `root`, of the current folder, of `folders`
+    (`--engine-path`), of installed packages.
 
-    Raises: UsageError if two have the same name.
+    Raises: UsageError if two have the same name, or if one of `folders` is not there.
     """
     found: dict[str, Engine] = {}
-    for engine in [*_from_files(root), *_from_entry_points()]:
+    for engine in [*_from_files(root, folders), *_from_entry_points()]:
         if engine.name in found:
             both = " and ".join(_portable(e.command[-1]) for e in (found[engine.name], engine))
             raise UsageError(f"two engines are called '{engine.name}': {both}; rename one.")
         found[engine.name] = engine
     return found
+
+
+def able(engines: Sequence[Engine]) -> list[Engine]:
+    """The engines that can run; one line on standard error for each that is left out.
+
+    A program given by `--command` stays: that it is not there is an error of its trials.
+    Raises: UsageError if nothing is left.
+    """
+    left_out = [e for e in engines if e.missing and e.source != "command"]
+    told = [f"engine '{engine.name}' is left out: {engine.needs}" for engine in left_out]
+    if len(left_out) == len(engines):
+        raise UsageError("no engine can run here. " + "; ".join(told))
+    for line in told:
+        print(f"bench: {line}", file=sys.stderr)
+    return [engine for engine in engines if engine not in left_out]
 
 
 def choose(names: str | None, commands: Sequence[str], known: dict[str, Engine]) -> list[Engine]:
@@ -105,7 +135,7 @@ def parse_command(text: str) -> Engine:
     """
     name, equals, line = text.partition("=")
     try:
-        parts = shlex.split(line)
+        parts = split_command(line)
     except ValueError as error:
         raise UsageError(f"--command {text}: {error}.") from error
     if not equals or not parts:
@@ -118,6 +148,18 @@ def parse_command(text: str) -> Engine:
     files = tuple(Path(part) for part in command[1:] if Path(part).is_file())
     missing = () if program else (parts[0],)
     return Engine(name, tuple(command), "command", line, files, missing)
+
+
+def split_command(line: str, *, windows: bool = os.name == "nt") -> list[str]:
+    """Split as a shell does. On Windows a backslash is part of a path and escapes nothing.
+
+    Raises: ValueError for a quotation without an end.
+    """
+    words = shlex.shlex(line, posix=True, punctuation_chars=False)
+    words.whitespace_split, words.commenters = True, ""
+    if windows:
+        words.escape = ""
+    return list(words)
 
 
 def _known_as(name: str, known: dict[str, Engine]) -> str:
@@ -140,15 +182,24 @@ def _check_name(name: str, where: str) -> None:
         )
 
 
-def _from_files(root: Path) -> list[Engine]:
-    engines = []
-    for room in ROOMS:
-        for path in sorted((root / room).glob("engine_*.py")):
+def _from_files(root: Path, folders: Sequence[Path]) -> list[Engine]:
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"--engine-path {folder}: there is no such folder.")
+    here = Path.cwd()
+    engines, seen = [], set()
+    for folder in (*(root / room for room in ROOMS), here, *folders):
+        for path in sorted(folder.absolute().glob("engine_*.py")):
             name = path.stem.removeprefix("engine_").replace("_", "-")
+            # what lies about where a person happens to be need not be an engine
+            if path.resolve() in seen or (folder is here and not NAME.fullmatch(name)):
+                continue
+            seen.add(path.resolve())
             _check_name(name, path.name)
-            summary, missing = _read(path, root)
-            files = tuple(sorted(_sources(path, root)))
-            engines.append(Engine(name, (*PYTHON, str(path)), "file", summary, files, missing))
+            summary, missing = read(path, root)
+            files = tuple(sorted(sources(path, root)))
+            command = (sys.executable, str(path))
+            engines.append(Engine(name, command, "file", summary, files, missing))
     return engines
 
 
@@ -160,88 +211,18 @@ def _from_entry_points() -> list[Engine]:
         spec = importlib.util.find_spec(top)
         missing = () if spec else (top,)
         package = f"module {point.module}" + (f" of {point.dist.name}" if point.dist else "")
-        engines.append(
-            Engine(point.name, (*PYTHON, "-m", point.module), "entry point", package, (), missing)
-        )
+        # -P: the folder a trial runs in is no place to import from
+        command = (sys.executable, "-P", "-m", point.module)
+        engines.append(Engine(point.name, command, "entry point", package, (), missing))
     return engines
-
-
-def _read(path: Path, root: Path) -> tuple[str, tuple[str, ...]]:
-    """First line of an engine file's docstring, and the modules it imports that are not there.
-
-    What is imported lazily, inside functions, counts too: that is where engines import frameworks.
-    Modules in the rooms of engines are followed, since a model often has its own file.
-    """
-    try:
-        parsed = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError, OSError) as error:
-        return f"cannot be read: {error}", ("a readable file",)
-    summary = (ast.get_docstring(parsed) or "").partition("\n")[0]
-    rooms = [file for file in _sources(path, root) if file.parent.name in ROOMS]
-    modules = set().union(*(_imported(file) for file in {path, *rooms}))
-    tops = sorted({module.partition(".")[0] for module in modules} - {"harness", *ROOMS})
-    return summary, tuple(top for top in tops if importlib.util.find_spec(top) is None)
-
-
-def _sources(path: Path, root: Path) -> set[Path]:
-    """The engine's file and what it imports of the project, however far: the engine's own code.
-
-    In the rooms of engines file by file, so that one rival's change does not touch another's
-    records; of a library in the project (`myad`) every file. `harness` is no part of an engine.
-    """
-    found, waiting = {path}, [path]
-    while waiting:
-        for module in _imported(waiting.pop()):
-            top = module.partition(".")[0]
-            if top in ROOMS:
-                new = {root.joinpath(*module.split(".")).with_suffix(".py")}
-            else:
-                new = set((root / top).rglob("*.py")) if top in LIBRARIES else set()
-            new = {file for file in new - found if file.is_file()}
-            found |= new
-            waiting += [file for file in new if top in ROOMS]
-    return found
-
-
-def _imported(path: Path) -> set[str]:
-    """Names of the modules that a file imports; nothing for one that cannot be read."""
-    try:
-        parsed = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError, OSError):
-        return set()
-    names: set[str] = set()
-    for node in ast.walk(parsed):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            # `from engines import model_jax` names a module, too
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
-
-
-def _sha256(files: Sequence[Path]) -> str | None:
-    if not files:
-        return None
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def _portable(part: str) -> str:
     """A command's part without what only this machine knows."""
     if part == sys.executable:
         return "python"
+    path = Path(part)
     for folder, sign in ((ROOT, ""), (Path.cwd(), ""), (Path.home(), "~/")):
-        below = _below(part, str(folder), os.sep)
-        if below is not None:
-            return sign + below
+        if path != folder and path.is_relative_to(folder):
+            return sign + path.relative_to(folder).as_posix()
     return part
-
-
-def _below(part: str, folder: str, separator: str) -> str | None:
-    """The path below a folder, always with "/"; None where it is not below. Keeps a last slash."""
-    for sign in {separator, "/"}:  # Windows knows both
-        if part.startswith(folder + sign):
-            return part[len(folder) + 1 :].replace(separator, "/")
-    return None

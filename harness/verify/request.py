@@ -12,7 +12,7 @@ from harness.data.cache import DataSet
 from harness.data.load import load as load_dataset
 from harness.errors import BenchError, UsageError
 from harness.process.supervise import Control
-from harness.trial.engines import Engine, choose, find
+from harness.trial.engines import Engine, able, choose, find
 from harness.verify.verifier import Finding, Verifier, document
 from harness.workload import shapes
 from harness.workload.format import load, preset_names
@@ -29,6 +29,7 @@ class Request:
     settings: tuple[str, ...] = ()
     engines: str | None = ALL
     commands: tuple[str, ...] = ()
+    engine_paths: tuple[Path, ...] = ()
     steps: int = 200
     short: bool = False
     reference: str = REFERENCE
@@ -54,8 +55,8 @@ def verify_preset(
     workload = load(request.preset, request.settings)
     dataset = load_dataset(workload.data.dataset)
     resolved = shapes.resolve(workload.document(), dataset.input_shape, dataset.classes)
-    known = find()
-    engines = choose(request.engines, request.commands, known)
+    known = find(folders=request.engine_paths)
+    engines = able(choose(request.engines, request.commands, known))
     return _verify(
         resolved,
         dataset,
@@ -84,11 +85,10 @@ def verify_run(
         does other work than the reference.
     """
     reference = choose(REFERENCE, (), find())[0]
-    able = [engine for engine in engines if engine.can_run]
     found = _verify(
         workload,
         dataset,
-        able,
+        [engine for engine in engines if engine.can_run],
         reference,
         short=True,
         threads=threads,

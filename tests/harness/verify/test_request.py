@@ -82,7 +82,9 @@ def test_a_run_with_an_engine_that_does_other_work_is_refused(run):
 def test_a_run_with_an_engine_that_cannot_do_it_is_refused_by_layer(run):
     workload, dataset = run
     layers = workload["model"]["layers"]
-    workload["model"]["layers"] = [{"type": "activation", "activation": "tanh"}, *layers]
+    tanh = {"type": "activation", "activation": "tanh"}
+    tanh["output_shape"] = workload["model"]["input_shape"]
+    workload["model"]["layers"] = [tanh, *layers]
     with pytest.raises(
         UsageError, match=r"'fake' cannot run workload 'tiny': layer 0 \('activation'\)"
     ):

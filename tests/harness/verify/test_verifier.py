@@ -141,7 +141,9 @@ def test_float64_has_a_tolerance_of_its_own(dataset, tmp_path):
 
 def test_dropout_is_verified_with_rate_zero_and_says_so(dataset, tmp_path):
     workload = resolved()
-    workload["model"]["layers"].insert(3, {"type": "dropout", "rate": 0.5})
+    layers = workload["model"]["layers"]
+    dropout = {"type": "dropout", "rate": 0.5, "output_shape": layers[2]["output_shape"]}
+    layers.insert(3, dropout)
     verifier = Verifier(workload, dataset, fake(), tmp_path)
     assert verifier.workload["model"]["layers"][3]["rate"] == 0.0
     assert workload["model"]["layers"][3]["rate"] == 0.5
@@ -150,7 +152,9 @@ def test_dropout_is_verified_with_rate_zero_and_says_so(dataset, tmp_path):
 
 def test_an_unsupported_layer_is_named_once(dataset, tmp_path):
     workload = resolved()
-    workload["model"]["layers"].insert(3, {"type": "dropout", "rate": 0.5})
+    layers = workload["model"]["layers"]
+    dropout = {"type": "dropout", "rate": 0.5, "output_shape": layers[2]["output_shape"]}
+    layers.insert(3, dropout)
     with pytest.raises(ReferenceFailed, match=r"unsupported: layer 3 \('dropout'\)"):
         Verifier(workload, dataset, fake(), tmp_path).verify([fake()])
 

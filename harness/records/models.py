@@ -287,3 +287,21 @@ class Manifest(Strict):
     def epochs(self) -> int:
         """Epochs of every trial."""
         return self.workload["training"]["epochs"]
+
+    def points(self) -> list[PointKey]:
+        """The accuracies that are found after the last block, in their order.
+
+        First the last epoch of every further seed, then what the curves lack. The last epoch of a
+        block's seed is not among them: its trial has measured that. All engines of a seed are next
+        to each other, so that a run that is cut short has pairs.
+        """
+        engines, last = [entry.name for entry in self.engines], self.epochs
+        found = [PointKey(name, seed, last) for seed in self.further_seeds for name in engines]
+        if self.curves:
+            found += [
+                PointKey(name, seed, epoch)
+                for seed in [*self.seeds, *self.further_seeds]
+                for name in engines
+                for epoch in range(1, last)
+            ]
+        return found

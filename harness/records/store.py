@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from harness.errors import RecordError
 from harness.records.models import SCHEMA, Manifest, Planned, Point, PointKey, Trial
-from harness.run import schedule
 
 MANIFEST = "manifest.json"
 RECORDS = "trials.jsonl"
@@ -62,9 +61,7 @@ class Run:
         """
         done = {point.key for point in self.points}
         able = {trial.engine for trial in self.valid()}
-        return [
-            key for key in schedule.points(self.manifest) if key not in done and key.engine in able
-        ]
+        return [key for key in self.manifest.points() if key not in done and key.engine in able]
 
     def trial_folder(self, trial: Planned, process: str | None = None) -> Path:
         """Folder of a trial, or of its "train" or "test" process."""
@@ -97,7 +94,7 @@ def _read_trials(run: Run) -> None:
 
 
 def _read_points(run: Run) -> None:
-    wanted = set(schedule.points(run.manifest))
+    wanted = set(run.manifest.points())
     for place, point in _records(run, POINTS, Point):
         name = f"accuracy of '{point.engine}', seed {point.seed}, epoch {point.epoch}"
         if point.key not in wanted:

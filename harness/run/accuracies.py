@@ -18,7 +18,6 @@ from typing import Any
 from harness.process.supervise import Control
 from harness.records.models import Planned, Point, PointKey, Trial
 from harness.records.store import Run
-from harness.run import schedule
 from harness.run.plan import Plan
 from harness.trial.trial import Bench, run_trial
 
@@ -89,7 +88,7 @@ def collect(
     found = []
     with tempfile.TemporaryDirectory(prefix="bench-curves-") as folder:
         bench = replace(plan.bench(Path(folder)), control=control)
-        for key in schedule.points(all_further):
+        for key in all_further.points():
             point = None if control.stopping else run_point(bench, key)
             if point is None:
                 raise KeyboardInterrupt

@@ -17,7 +17,6 @@ from harness.process.supervise import Control
 from harness.records import store
 from harness.records.models import Planned, Trial
 from harness.records.store import Run, read_run
-from harness.run import schedule
 from harness.run.accuracies import expected_s, run_point
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import Plan, new_plan, same_plan
@@ -273,7 +272,7 @@ def _ended(run: Run, control: Control, stopped: str) -> Ended:
 
 def _points_told(run: Run) -> str:
     """The accuracies beyond the blocks, where the run was to find any."""
-    if not schedule.points(run.manifest):
+    if not run.manifest.points():
         return ""
     failed = sum(bool(point.failure) for point in run.points)
     left = len(run.pending_points())

@@ -9,7 +9,7 @@ position), drawn at random.
 import random
 from collections.abc import Sequence
 
-from harness.records.models import Manifest, Planned, PointKey
+from harness.records.models import Planned
 
 MAX_SEED = 2**31 - 1  # what every framework accepts
 
@@ -36,26 +36,6 @@ def plan(
         for slot, engine in enumerate(order):
             trials.append(_planned(f"{block}-{engine}", block, slot, engine, seeds[block]))
     return trials
-
-
-def points(manifest: Manifest) -> list[PointKey]:
-    """The accuracies that are found after the last block, in their order.
-
-    First the last epoch of every further seed, then what the curves lack. The last epoch of a
-    block's seed is not among them: its trial has measured that. All engines of a seed are next to
-    each other, so that a run that is cut short has pairs.
-    """
-    engines = [entry.name for entry in manifest.engines]
-    last = manifest.epochs
-    found = [PointKey(name, seed, last) for seed in manifest.further_seeds for name in engines]
-    if manifest.curves:
-        found += [
-            PointKey(name, seed, epoch)
-            for seed in [*manifest.seeds, *manifest.further_seeds]
-            for name in engines
-            for epoch in range(1, last)
-        ]
-    return found
 
 
 def block_seeds(first: int, repeats: int) -> list[int]:

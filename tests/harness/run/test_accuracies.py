@@ -13,7 +13,6 @@ from harness import cli
 from harness.records.models import Epoch, PointKey, ProcessResult, Trial
 from harness.records.store import POINTS, RECORDS, read_manifest, read_run
 from harness.run import loop as runner
-from harness.run import schedule
 from harness.run.accuracies import expected_s
 from harness.workload.start import order
 
@@ -244,7 +243,7 @@ def test_manifest_from_before_these_fields_is_read_and_resumed(home, fakes):
     path.write_text(json.dumps(old))
     trials = (folder / RECORDS).read_bytes()
     assert read_run(folder).pending_points() == []
-    assert schedule.points(read_manifest(folder)) == []
+    assert read_manifest(folder).points() == []
     assert runner.resume(home / "results", "r").exit_code == 0
     assert (folder / RECORDS).read_bytes() == trials
 

@@ -7,7 +7,6 @@ from harness.records.models import Point
 from harness.records.store import append, read_manifest
 from harness.report.page import write_report
 from harness.report.plots import engines, process
-from harness.run.schedule import points
 
 PLOTS = [plot.name for plot in (*engines.PLOTS, *process.PLOTS)]
 FIVE = ["myad", "myad-eager", "tensorflow", "pytorch", "an-engine-with-quite-a-long-name"]
@@ -177,7 +176,7 @@ def test_texts_of_a_figure_do_not_overlap(browser, page, names):
 def test_seeds_and_curves_of_engines_that_agree(browser, make_run, names):
     seconds = dict.fromkeys(names, 1.0)
     folder = make_run(seconds, blocks=2, further_seeds=[2, 3], curves=True)
-    for key in points(read_manifest(folder)):
+    for key in read_manifest(folder).points():
         accuracy = 0.8 + 0.04 * key.epoch - 0.001 * key.seed
         append(folder, Point(**key._asdict(), at="now", accuracy=accuracy))
     browser.open(write_report(analyze(folder)) / "index.html")

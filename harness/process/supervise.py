@@ -20,11 +20,11 @@ from harness.machine.cgroup import Group, fresh_group
 from harness.machine.noise import Snapshot, snapshot
 from harness.process.timeline import Timeline
 from harness.records.models import Memory
+from harness.records.store import REPORT_CAP
 
 LAUNCHER = Path(__file__).with_name(
     "launcher_windows.py" if sys.platform == "win32" else "launcher.py"
 )
-REPORT_CAP = 16 << 20  # a report is a few hundred bytes; one that grows beyond this is an attack
 POLL_S = 0.05
 SWEEP_S = 5.0  # how long to go on killing what a killed launcher has left
 

@@ -20,6 +20,7 @@ MANIFEST = "manifest.json"
 RECORDS = "trials.jsonl"
 POINTS = "accuracy.jsonl"  # only in runs with further seeds or curves
 TEST_LABELS = "test_labels.npy"  # of all trials, uint8 (N,)
+REPORT_CAP = 16 << 20  # bytes: an engine's report has some hundred; one beyond this is an attack
 
 Record = TypeVar("Record", Trial, Point)
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from harness.process.supervise import REPORT_CAP
 from harness.records.models import Epoch, Outcome
+from harness.records.store import REPORT_CAP
 from harness.workload import shapes
 from harness.workload import start as weights
 

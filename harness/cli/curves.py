@@ -35,6 +35,7 @@ def curves(
     """Learning curves; nothing is timed, so that they cost a measurement nothing."""
     from rich.console import Console
 
+    from harness.analysis.seeds import Accuracy, by_epoch
     from harness.process.supervise import Control
     from harness.run import accuracies as drawing
     from harness.run.loop import stop_signals
@@ -60,7 +61,8 @@ def curves(
             control,
             lambda p: status.update(f"{p.engine}, seed {p.seed}: {p.epoch} epochs done"),
         )
-    _print(drawing.document(plan, found), format)
+    summary = [row.document() for row in by_epoch(map(Accuracy.of_point, found))]
+    _print(drawing.document(plan, found, summary), format)
     return 1 if any(point.accuracy is None for point in found) else 0
 
 

@@ -9,7 +9,7 @@ of E, and no time that is measured. `bench run --seeds N --curves` does it after
 import shutil
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,15 +98,13 @@ def collect(
     return sorted(found, key=lambda p: (p.seed, names.index(p.engine), p.epoch))
 
 
-def document(plan: Plan, found: list[Point]) -> dict[str, Any]:
-    """Points and their summary as JSON-ready data."""
-    from harness.analysis.seeds import Accuracy, by_epoch  # SciPy: a second, when it is needed
-
+def document(plan: Plan, found: list[Point], summary: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Points as JSON-ready data, with what the caller worked out over their seeds."""
     return {
         "preset": plan.manifest.preset,
         "dataset": plan.dataset.name,
         "seeds": plan.manifest.seeds,
-        "summary": [row.document() for row in by_epoch(map(Accuracy.of_point, found))],
+        "summary": list(summary),
         "points": [
             {**point.key._asdict(), "accuracy": point.accuracy, "failure": point.failure}
             for point in found

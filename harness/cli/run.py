@@ -124,10 +124,17 @@ def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, re
     if free["max_time_s"]:
         free["max_time_s"] = parsing.parse_duration(free["max_time_s"], "--max-time")
     if not resume:
-        return runner.start(parsing.RunOptions(results=results, **given, **free))
+        return runner.start(parsing.RunOptions(results=results, **given, **free), live_tables)
     if given:
         raise UsageError(f"{RESUMABLE}--command, --engine-path, --max-time and --wait are allowed.")
-    return runner.resume(results, **free)
+    return runner.resume(results, **free, tables=live_tables)
+
+
+def live_tables(run: Any, width: int) -> list[Any]:
+    """What stands above the bar on a terminal (`run.progress.Tables`)."""
+    from harness.report import terminal  # pandas and SciPy: a second, when it is needed
+
+    return list(terminal.live_tables(run, width))
 
 
 def _finish(ended) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Preset, Results, Wait
+from harness.cli.run import live_tables
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +59,7 @@ def sweep(
         parse_axes(settings),
         resume=resume,
         announce=lambda text: print(f"bench: {text}", file=sys.stderr),
+        tables=live_tables,
     )
     from harness.report.sweep import read_sweep, write_sweep_report
 

@@ -20,7 +20,7 @@ from harness.records.store import Run, read_run
 from harness.run.accuracies import expected_s, run_point
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import Plan, new_plan, same_plan
-from harness.run.progress import Display
+from harness.run.progress import Display, Tables
 from harness.trial.trial import Bench, record, run_trial
 
 DONE, FAILED, NOTHING_VALID, INTERRUPTED = 0, 1, 3, 130
@@ -39,8 +39,11 @@ class Ended:
     sentence: str
 
 
-def start(options: RunOptions) -> Ended:
-    """A new run. Raises: BenchError before anything is written if it cannot be done."""
+def start(options: RunOptions, tables: Tables | None = None) -> Ended:
+    """A new run. Raises: BenchError before anything is written if it cannot be done.
+
+    tables: what a terminal shows of the run so far.
+    """
     folder = options.results / (options.name or "")
     if options.name and _is_taken(folder):
         raise UsageError(
@@ -59,7 +62,7 @@ def start(options: RunOptions) -> Ended:
             # what the predictions are compared with, so that the report needs the run alone
             shutil.copyfile(plan.dataset.paths["test_labels"], folder / store.TEST_LABELS)
             (folder / store.RECORDS).touch()
-        return carry_out(plan, Run(folder, plan.manifest), options.max_time_s)
+        return carry_out(plan, Run(folder, plan.manifest), options.max_time_s, tables)
 
 
 def resume(
@@ -70,6 +73,7 @@ def resume(
     engine_paths: tuple[Path, ...] = (),
     max_time_s: float | None = None,
     wait: bool = False,
+    tables: Tables | None = None,
 ) -> Ended:
     """Go on with a run where it was interrupted: the same schedule, the missing trials.
 
@@ -90,17 +94,19 @@ def resume(
                 f"{folder} cannot go on, this is not the same machine any more: {shown}{more}. "
                 "Trials measured now would not be comparable; start a new run."
             )
-        return carry_out(plan, run, max_time_s or run.manifest.max_time_s)
+        return carry_out(plan, run, max_time_s or run.manifest.max_time_s, tables)
 
 
-def carry_out(plan: Plan, run: Run, max_time_s: float | None) -> Ended:
+def carry_out(
+    plan: Plan, run: Run, max_time_s: float | None, tables: Tables | None = None
+) -> Ended:
     """Run what has not finished yet: the trials of the schedule, then the accuracies after them."""
     bench = plan.bench(run.folder)
     pending = run.pending()
     stopped = ""
     with writing(run.folder):
         _close_interrupted(run)
-    with stop_signals(bench.control), Display(run, pending) as display:
+    with stop_signals(bench.control), Display(run, pending, tables=tables) as display:
         bench.on_tick = display.tick
         begin = time.monotonic()
         for index, planned in enumerate(pending):

@@ -4,9 +4,9 @@ Everything goes to standard error; standard output is for programs.
 """
 
 import time
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -16,6 +16,10 @@ from harness.records.models import Planned, Point, PointKey, Trial
 from harness.records.store import Run
 
 REFRESH_S = 2.0  # drawing takes CPU time that a trial could notice
+
+# The tables of a run so far, for a terminal of so many columns. Handed in from above: making
+# them needs pandas and SciPy, which a run on no terminal never loads.
+Tables = Callable[[Run, int], Sequence[RenderableType]]
 
 
 class Clock:
@@ -54,11 +58,21 @@ class Clock:
 
 
 class Display:
-    """Shows the trials of a run as they come. A context manager; `run` grows while it is shown."""
+    """Shows the trials of a run as they come. A context manager; `run` grows while it is shown.
 
-    def __init__(self, run: Run, planned: list[Planned], console: Console | None = None) -> None:
+    tables: what stands above the bar on a terminal after each block's trial; nothing by default.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        planned: list[Planned],
+        console: Console | None = None,
+        tables: Tables | None = None,
+    ) -> None:
         self.console = console or Console(stderr=True, highlight=False)
         self.clock = Clock(planned)
+        self._tables = tables
         self._run, self._done, self._total = run, 0, len(planned)
         self._bar = Progress(
             BarColumn(),
@@ -114,12 +128,8 @@ class Display:
         self.console.print(line, style=style, markup=False, soft_wrap=True)
         self._bar.update(self._task, completed=self._done)
         if self._live is not None and not trial.warmup:
-            from harness.report.terminal import (
-                live_tables,  # pandas and SciPy: a second, when it is needed
-            )
-
-            parts: list[Any] = [*live_tables(self._run, self.console.width), self._bar]
-            self._live.update(Group(*parts))
+            tables = self._tables(self._run, self.console.width) if self._tables else ()
+            self._live.update(Group(*tables, self._bar))
 
     def accuracies_begin(self, count: int) -> None:
         """The blocks are done: from here on that many accuracies are found, and nothing timed."""

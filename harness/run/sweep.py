@@ -16,6 +16,7 @@ from harness.errors import BenchError, UsageError
 from harness.records.store import MANIFEST, read_run
 from harness.run import loop as runner
 from harness.run.options import RunOptions, check_run_name
+from harness.run.progress import Tables
 from harness.trial.engines import able, choose, find
 from harness.workload.format import WorkloadError, load
 
@@ -93,6 +94,7 @@ def carry_out(
     *,
     resume: bool,
     announce: Callable[[str], None],
+    tables: Tables | None = None,
 ) -> tuple[Path, int]:
     """Run every point that is not complete; returns the sweep's folder and an exit code.
 
@@ -100,6 +102,7 @@ def carry_out(
         options: of every run; `name` is the sweep's, `settings` are the same in every run.
         axes: setting -> values. resume: go on with an existing sweep.
         announce: told of every point before it begins.
+        tables: what a terminal shows of a run so far.
     Raises: UsageError before anything is written if a point is no workload or an engine unknown.
     """
     plan = points(axes)
@@ -113,7 +116,7 @@ def carry_out(
     for number, point in enumerate(plan, start=1):
         announce(f"point {number} of {len(plan)}: {', '.join(point.settings)}")
         try:
-            codes.append(_run_point(options, folder, point))
+            codes.append(_run_point(options, folder, point, tables))
         except BenchError:
             _forget_if_empty(folder)
             raise
@@ -159,17 +162,23 @@ def _told(axes: dict[str, list[str]]) -> str:
     return " ".join(f"{key}={','.join(values)}" for key, values in axes.items())
 
 
-def _run_point(options: RunOptions, folder: Path, point: Combination) -> int:
+def _run_point(
+    options: RunOptions, folder: Path, point: Combination, tables: Tables | None
+) -> int:
     if not (folder / point.name / MANIFEST).is_file():
         settings = (*options.settings, *point.settings)
         ours = replace(options, results=folder, name=point.name, settings=settings)
-        return runner.start(ours).exit_code
+        return runner.start(ours, tables).exit_code
     found = read_run(folder / point.name)
     if not found.pending():
         valid, finished = found.valid(), found.finished()
         return runner.DONE if len(valid) == len(finished) else runner.FAILED
     return runner.resume(
-        folder, point.name, engine_paths=options.engine_paths, wait=options.wait
+        folder,
+        point.name,
+        engine_paths=options.engine_paths,
+        wait=options.wait,
+        tables=tables,
     ).exit_code
 
 

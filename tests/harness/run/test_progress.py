@@ -5,6 +5,7 @@ import time
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from harness.records.models import Memory, ProcessResult, Trial
 from harness.records.store import read_run
@@ -59,7 +60,11 @@ def test_display_of_a_run(home, fakes, terminal):
     run = read_run(start(fakes("a=ok", "b=segfault", repeats=2)).folder)
     text = io.StringIO()
     console = Console(file=text, force_terminal=terminal, width=100, highlight=False)
-    with Display(run, run.manifest.schedule, console) as display:
+
+    def tables(run, width):
+        return [Text(f"{len(run.trials)} trials on {width} columns")]
+
+    with Display(run, run.manifest.schedule, console, tables) as display:
         for planned in run.manifest.schedule:
             display.started(planned)
             display.finished(next(t for t in run.trials if t.id == planned.id))
@@ -68,6 +73,7 @@ def test_display_of_a_run(home, fakes, terminal):
     assert "4/4 block 2" in shown
     assert "SIGSEGV" in shown
     assert ("\x1b[" in shown) == terminal
+    assert ("4 trials on 100 columns" in shown) == terminal
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -1,12 +1,18 @@
-"""The job of one process: what JOB.json holds (docs/engines.md describes each entry)."""
+"""The job of one process: what JOB.json holds (docs/engines.md has each entry), and running it."""
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.contract import PROTOCOL
+from harness.machine.environment import engine_environment
+from harness.process.supervise import Control, Limits, run_process
+from harness.records.models import ProcessResult
+from harness.trial.outcome import conclude
 
 Process = Literal["train", "test"]
 
@@ -46,6 +52,40 @@ def job(
         "predictions": _text(predictions),
         "report": str(folder / "report.jsonl"),
     }
+
+
+def run_job(
+    asked: dict[str, Any],
+    command: Sequence[str],
+    folder: Path,
+    cache: Path,
+    *,
+    examples: int,
+    limits: Limits,
+    control: Control,
+    on_tick: Callable[[], None] = lambda: None,
+) -> ProcessResult:
+    """Write a job into `folder`, run the engine on it there, and say how that ended.
+
+    Args:
+        asked: as `job` returns it. command: the engine's argument list, without the job's.
+        cache: the engine's folder for compile caches, made if it is not there.
+        examples: how many images the job trains on; each epoch must have seen them all.
+        on_tick: called often while the process runs.
+    """
+    path = folder / "job.json"
+    path.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
+    cache.mkdir(parents=True, exist_ok=True)
+    seen = run_process(
+        [*command, asked["phase"], "--job", str(path)],
+        folder,
+        engine_environment(cache, threads=asked["threads"]),
+        report=Path(asked["report"]),
+        limits=limits,
+        control=control,
+        on_tick=on_tick,
+    )
+    return conclude(seen, asked, folder, limits, examples)
 
 
 def _text(path: Path | None) -> str | None:

@@ -1,6 +1,5 @@
 """One trial: write the jobs, run the train and the test process, check everything, one record."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from harness.data.cache import DataSet, load_array
-from harness.machine.environment import engine_environment
 from harness.machine.noise import disturbances
-from harness.process.supervise import Control, Limits, run_process
+from harness.process.supervise import Control, Limits
 from harness.records.models import Planned, ProcessResult, State, Trial
 from harness.trial.answer import Fault, read_predictions
-from harness.trial.job import Process, job
-from harness.trial.outcome import conclude
+from harness.trial.job import Process, job, run_job
 from harness.workload import start as weights
 
 
@@ -57,7 +54,6 @@ def run_trial(bench: Bench, planned: Planned) -> Trial:
     cache = bench.cache_of(planned.engine)
     if bench.cold and cache.exists():
         shutil.rmtree(cache)
-    cache.mkdir(parents=True, exist_ok=True)
     trial = record(planned, "finished")
     trial.train, _ = _run_process(bench, planned, "train")
     if trial.train.outcome == "ok" and not bench.control.stopping:
@@ -103,22 +99,18 @@ def _run_process(
 ) -> tuple[ProcessResult, dict[str, Any]]:
     folder = (bench.folder / "trials" / planned.id / process).absolute()
     folder.mkdir(parents=True)
-    document = _job(bench, planned, process, folder)
-    path = folder / "job.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    command = [*bench.commands[planned.engine], process, "--job", str(path)]
-    environment = engine_environment(bench.cache_of(planned.engine), threads=bench.threads)
-    seen = run_process(
-        command,
+    asked = _job(bench, planned, process, folder)
+    result = run_job(
+        asked,
+        bench.commands[planned.engine],
         folder,
-        environment,
-        report=Path(document["report"]),
+        bench.cache_of(planned.engine),
+        examples=bench.dataset_of(planned).counts["train"],
         limits=bench.limits,
         control=bench.control,
         on_tick=bench.on_tick,
     )
-    examples = bench.dataset_of(planned).counts["train"]
-    return conclude(seen, document, folder, bench.limits, examples), document
+    return result, asked
 
 
 def _job(bench: Bench, planned: Planned, process: Process, folder: Path) -> dict[str, Any]:

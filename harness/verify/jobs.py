@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +11,10 @@ import numpy as np
 
 from harness.contract import EXIT_UNSUPPORTED
 from harness.data.cache import DataSet, load_array
-from harness.machine.environment import engine_environment
-from harness.process.supervise import Control, Limits, run_process
+from harness.process.supervise import Control, Limits
 from harness.trial.answer import Fault, read_predictions
 from harness.trial.engines import Engine
-from harness.trial.job import Process, job
-from harness.trial.outcome import conclude
+from harness.trial.job import Process, job, run_job
 from harness.verify.checks import Check
 from harness.workload import start as weights
 
@@ -140,21 +137,17 @@ class Jobs:
         self, engine: Engine, asked: dict[str, Any], folder: Path, examples: int
     ) -> list[float]:
         """Run one process; returns the losses of its epochs. Raises: NoResult."""
-        path = folder / "job.json"
-        path.write_text(json.dumps(asked), encoding="utf-8")
-        cache = self.folder / "cache" / engine.name
-        cache.mkdir(parents=True, exist_ok=True)
-        seen = run_process(
-            [*engine.command, asked["phase"], "--job", str(path)],
+        result = run_job(
+            asked,
+            engine.command,
             folder,
-            engine_environment(cache, threads=self.threads),
-            report=Path(asked["report"]),
+            self.folder / "cache" / engine.name,
+            examples=examples,
             limits=self.limits,
             control=self.control,
         )
         if self.control.stopping:
             raise KeyboardInterrupt
-        result = conclude(seen, asked, folder, self.limits, examples)
         if result.exit_code == EXIT_UNSUPPORTED:
             lines = result.stderr_tail.strip().splitlines()
             raise NoResult(lines[-1] if lines else "unsupported workload")

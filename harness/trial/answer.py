@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from harness.contract import PHASES
 from harness.records.models import Epoch, Outcome
 from harness.records.store import REPORT_CAP
 from harness.workload import shapes
@@ -43,10 +44,10 @@ Text = Annotated[str, Field(max_length=200)]
 
 
 class PhaseEvent(_Event):
-    """A phase that ended."""
+    """A phase that ended; `name` is one of the contract's PHASES, which `_add` sees to."""
 
     event: Literal["phase"]
-    name: Literal["import", "load", "build", "compile", "train", "test", "save"]
+    name: Text
     seconds: Seconds
 
 
@@ -175,6 +176,8 @@ def _add(report: EngineReport, event: PhaseEvent | EpochEvent | DoneEvent) -> No
     if report.done is not None:
         raise ValueError("there is something after the `done` line.")
     if isinstance(event, PhaseEvent):
+        if event.name not in PHASES:
+            raise ValueError(f"no phase '{event.name}'; allowed: {', '.join(PHASES)}.")
         if event.name in report.phases:
             raise ValueError(f"phase '{event.name}' a second time.")
         report.phases[event.name] = event.seconds

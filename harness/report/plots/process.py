@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from harness import units
+from harness import contract, units
 from harness.analysis.analysis import Analysis, phase_means
 from harness.analysis.metrics import BY_KEY
 from harness.records.models import Trial
@@ -23,7 +23,7 @@ from harness.report.plots.style import (
     write_values,
 )
 
-PHASES = ("import", "load", "build", "compile", "train", "test", "save", "start-up and exit")
+PHASES = (*contract.PHASES, "start-up and exit")
 HATCHES = ("", "//", "..", "xx", "", "", "\\\\", "--")
 MOST_PANELS = 8  # engines beyond this many are left out of the memory plot
 TIMELINE = "memory.csv"

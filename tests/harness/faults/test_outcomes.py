@@ -37,6 +37,11 @@ ENDS = {
         "bad_result",
         "valid number",
     ),
+    "phase-unknown": (
+        'raw_report:{"event":"phase","name":"warm","seconds":0.001}',
+        "bad_result",
+        "no phase 'warm'; allowed: import, load, build, compile, train, test, save",
+    ),
     "phase-twice": (
         'raw_report:{"event":"phase","name":"import","seconds":0.001}',
         "bad_result",

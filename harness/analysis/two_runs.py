@@ -20,6 +20,7 @@ from harness.analysis.metrics import RATIO_METRICS, Metric
 from harness.errors import NothingMeasuredError, UsageError
 from harness.records.find import find_run
 from harness.records.models import Manifest
+from harness.records.sameness import unlike
 from harness.stats import (
     AccuracyDifference,
     Ratio,
@@ -29,23 +30,6 @@ from harness.stats import (
 )
 from harness.stats.unpaired import welch
 
-# Fields of the manifest that decide how fast a machine is; its name and kernel release do not,
-# and are shown as notes.
-MACHINE = (
-    "system",
-    "architecture",
-    "cpu",
-    "physical_cores",
-    "logical_cores",
-    "usable_cores",
-    "max_frequency_mhz",
-    "governor",
-    "turbo",
-    "memory_bytes",
-    "virtual",
-)
-SETTINGS = ("threads", "cpus", "cold")
-MEMORY_SLACK = 0.02  # a kernel keeps a little more or less for itself at every start
 MOST_NOTES = 12
 
 
@@ -138,37 +122,12 @@ def _is_allowed(field: str, allowed: tuple[str, ...]) -> bool:
 
 def differences(base: Manifest, new: Manifest) -> dict[str, str]:
     """Fields that must be equal for seconds to mean the same, where they are not."""
-    a, b = _comparable_fields(base), _comparable_fields(new)
-    return {
-        field: f"{a.get(field)} in {base.run}, {b.get(field)} in {new.run}"
-        for field in sorted(a.keys() | b.keys())
-        if not _same(field, a.get(field), b.get(field))
-    }
+    found = unlike(base, new, "compare")
+    return {field: _both(base, new, found[field]) for field in sorted(found)}
 
 
-def _comparable_fields(manifest: Manifest) -> dict[str, Any]:
-    fields = {f"host.{key}": manifest.host.get(key) for key in MACHINE}
-    fields |= {key: getattr(manifest, key) for key in SETTINGS}
-    fields |= _leaves("workload", {k: v for k, v in manifest.workload.items() if k != "name"})
-    return fields | _leaves("data", manifest.data.get("sha256", {}))
-
-
-def _leaves(prefix: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {
-            k: v for key, part in value.items() for k, v in _leaves(f"{prefix}.{key}", part).items()
-        }
-    if isinstance(value, list | tuple):
-        return {
-            k: v for i, part in enumerate(value) for k, v in _leaves(f"{prefix}.{i}", part).items()
-        }
-    return {prefix: value}
-
-
-def _same(field: str, a: Any, b: Any) -> bool:
-    if field == "host.memory_bytes" and a and b:
-        return abs(a - b) <= MEMORY_SLACK * max(a, b)
-    return bool(a == b)
+def _both(base: Manifest, new: Manifest, values: tuple[Any, Any]) -> str:
+    return f"{values[0]} in {base.run}, {values[1]} in {new.run}"
 
 
 def notes(base: Manifest, new: Manifest) -> list[str]:
@@ -176,17 +135,12 @@ def notes(base: Manifest, new: Manifest) -> list[str]:
     found = []
     if base.git and new.git and base.git != new.git:
         found.append(f"git: {_commit(base)} in {base.run}, {_commit(new)} in {new.run}")
-    then = {entry.name: entry.sha256 for entry in base.engines}
-    for entry in new.engines:
-        if entry.name in then and then[entry.name] != entry.sha256:
-            found.append(f"engine {entry.name}: another file or command")
-    for title in ("versions", "packages"):
-        a, b = getattr(base, title), getattr(new, title)
-        for key in sorted(a.keys() | b.keys()):
-            if a.get(key) != b.get(key):
-                found.append(
-                    f"{title}.{key}: {a.get(key)} in {base.run}, {b.get(key)} in {new.run}"
-                )
+    for field, values in unlike(base, new, "note").items():
+        part, _, name = field.partition(".")
+        if part == "engine_files":
+            found.append(f"engine {name}: another file or command")
+        else:
+            found.append(f"{field}: {_both(base, new, values)}")
     if len(found) > MOST_NOTES:
         return [*found[:MOST_NOTES], f"and {len(found) - MOST_NOTES} more"]
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from harness.records.models import GitState, Manifest
+from harness.records.models import GitState
 
 
 def host() -> dict[str, Any]:
@@ -74,23 +74,6 @@ def git_state(folder: Path) -> GitState | None:
     return GitState(
         commit=commit.decode().strip(), dirty=True, dirty_sha256=hashlib.sha256(changes).hexdigest()
     )
-
-
-def changes(then: Manifest, now: Manifest) -> list[str]:
-    """What differs between two manifests so that their trials cannot belong to one run."""
-    found = []
-    for part in ("host", "versions", "packages", "data", "environment", "workload"):
-        before, after = getattr(then, part), getattr(now, part)
-        for key in sorted(before.keys() | after.keys()):
-            if before.get(key) != after.get(key):
-                found.append(f"{part}.{key}: {_short(before.get(key))} → {_short(after.get(key))}")
-    hashes = {engine.name: engine for engine in now.engines}
-    for engine in then.engines:
-        if hashes[engine.name].sha256 != engine.sha256:
-            found.append(f"engine {engine.name}: its source files have changed")
-        elif engine.source != "file" and hashes[engine.name].command != engine.command:
-            found.append(f"engine {engine.name}: its command has changed")
-    return found
 
 
 def cpu_model() -> str:
@@ -179,8 +162,3 @@ def _output(*command: str) -> str | None:
     except OSError:
         return None
     return done.stdout.strip() or None
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."

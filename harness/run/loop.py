@@ -16,6 +16,7 @@ from harness.machine.lock import measuring
 from harness.process.supervise import Control
 from harness.records import store
 from harness.records.models import Planned, Trial
+from harness.records.sameness import in_short
 from harness.records.store import Run, read_run
 from harness.run.accuracies import expected_s, run_point
 from harness.run.options import RunOptions, check_run_name
@@ -88,10 +89,9 @@ def resume(
             print(f"bench: {problem} (refused; the other lines are used)", file=sys.stderr)
         plan, differences = same_plan(run.manifest, commands, engine_paths)
         if differences:
-            shown = "; ".join(differences[:5])
-            more = f" and {len(differences) - 5} more" if len(differences) > 5 else ""
             raise UsageError(
-                f"{folder} cannot go on, this is not the same machine any more: {shown}{more}. "
+                f"{folder} cannot go on, this is not the same machine any more: "
+                f"{in_short(differences)}. "
                 "Trials measured now would not be comparable; start a new run."
             )
         return carry_out(plan, run, max_time_s or run.manifest.max_time_s, tables)

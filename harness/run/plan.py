@@ -17,6 +17,7 @@ from harness.machine import host
 from harness.machine.environment import recorded_environment
 from harness.process.supervise import POLL_S, Limits
 from harness.records.models import EngineEntry, Manifest
+from harness.records.sameness import unlike
 from harness.run import schedule
 from harness.run.options import RunOptions
 from harness.trial.engines import ROOT, Engine, able, choose, find
@@ -103,7 +104,7 @@ def new_plan(options: RunOptions) -> Plan:
 
 def same_plan(
     manifest: Manifest, commands: Sequence[str] = (), engine_paths: Sequence[Path] = ()
-) -> tuple[Plan, list[str]]:
+) -> tuple[Plan, dict[str, tuple[Any, Any]]]:
     """The plan of an existing run on the machine as it is now, and what has changed since.
 
     Args:
@@ -123,7 +124,7 @@ def same_plan(
         update={"engines": [engine.entry() for engine in engines], **_surroundings()}
     )
     plan = _complete(now, parse(manifest.workload), engines)
-    differences = host.changes(manifest, plan.manifest)
+    differences = unlike(manifest, plan.manifest, "continue")
     plan.manifest = manifest
     return plan, differences
 

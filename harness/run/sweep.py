@@ -162,9 +162,7 @@ def _told(axes: dict[str, list[str]]) -> str:
     return " ".join(f"{key}={','.join(values)}" for key, values in axes.items())
 
 
-def _run_point(
-    options: RunOptions, folder: Path, point: Combination, tables: Tables | None
-) -> int:
+def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Tables | None) -> int:
     if not (folder / point.name / MANIFEST).is_file():
         settings = (*options.settings, *point.settings)
         ours = replace(options, results=folder, name=point.name, settings=settings)

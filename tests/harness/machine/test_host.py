@@ -5,7 +5,6 @@ import subprocess
 import pytest
 
 from harness.machine import host
-from harness.records.models import EngineEntry, Manifest
 
 
 def test_host_knows_its_processor_and_memory():
@@ -63,45 +62,3 @@ def test_git_state(checkout):
 
 def test_no_checkout_has_no_state(tmp_path):
     assert host.git_state(tmp_path) is None
-
-
-def manifest(**changes):
-    base = {
-        "run": "r",
-        "preset": "p",
-        "created": "2026-01-01T00:00:00+00:00",
-        "command_line": [],
-        "workload": {"name": "p"},
-        "engines": [EngineEntry(name="a", command=["python"], source="file", sha256="1")],
-        "repeats": 1,
-        "seeds": [0],
-        "schedule": [],
-        "host": {"cpu": "x"},
-        "versions": {"python": "3.11"},
-        "packages": {"numpy": "2"},
-        "data": {"sha256": {"a": "1"}},
-    }
-    return Manifest(**{**base, **changes})
-
-
-CHANGES = {
-    "nothing": ({}, []),
-    "created": ({"created": "2027-01-01T00:00:00+00:00"}, []),
-    "cpu": ({"host": {"cpu": "y"}}, ["host.cpu: x → y"]),
-    "package-gone": ({"packages": {}}, ["packages.numpy: 2 → None"]),
-    "package-new": ({"packages": {"numpy": "2", "z": "1"}}, ["packages.z: None → 1"]),
-    "variable": ({"environment": {"OMP_X": "1"}}, ["environment.OMP_X: None → 1"]),
-    "engine": (
-        {"engines": [EngineEntry(name="a", command=["python"], source="file", sha256="2")]},
-        ["engine a: its source files have changed"],
-    ),
-    "command": (
-        {"engines": [EngineEntry(name="a", command=["python", "-O"], source="file", sha256="1")]},
-        ["engine a: its command has changed"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=CHANGES)
-def test_changes_are_named(change, expected):
-    assert host.changes(manifest(), manifest(**change)) == expected

@@ -15,6 +15,7 @@ from harness.errors import BenchError, UsageError
 from harness.machine.lock import measuring
 from harness.process.supervise import Control
 from harness.records import store
+from harness.records.find import newest
 from harness.records.models import Planned, Trial
 from harness.records.sameness import in_short
 from harness.records.store import Run, read_run
@@ -254,10 +255,7 @@ def _folder_to_resume(results: Path, name: str | None) -> Path:
         if not (folder / store.MANIFEST).is_file():
             raise UsageError(f"--resume: there is no run '{name}' in {results}.")
         return folder
-    folders = [path.parent for path in results.glob(f"*/{store.MANIFEST}")]
-    if not folders:
-        raise UsageError(f"--resume: there is no run in {results}.")
-    return max(folders, key=lambda path: (store.read_manifest(path).created, path.name))
+    return newest(results)
 
 
 def _ended(run: Run, control: Control, stopped: str) -> Ended:

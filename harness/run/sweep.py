@@ -1,6 +1,6 @@
 """One run per value of a setting, or per combination of values of several settings.
 
-results/<sweep>/sweep.json     the settings and their values, the points in order
+results/<sweep>/sweep.json     the settings and their values, and the first point's manifest
 results/<sweep>/<point>/       a run like any other
 results/<sweep>/report/        made from the runs alone
 """
@@ -13,9 +13,12 @@ from itertools import product
 from pathlib import Path
 
 from harness.errors import BenchError, UsageError
+from harness.records.models import Manifest
+from harness.records.sameness import in_short, unlike
 from harness.records.store import MANIFEST, read_run
 from harness.run import loop as runner
 from harness.run.options import RunOptions, check_run_name
+from harness.run.plan import new_plan
 from harness.run.progress import Tables
 from harness.trial.engines import able, choose, find
 from harness.workload.format import WorkloadError, load
@@ -103,7 +106,8 @@ def carry_out(
         axes: setting -> values. resume: go on with an existing sweep.
         announce: told of every point before it begins.
         tables: what a terminal shows of a run so far.
-    Raises: UsageError before anything is written if a point is no workload or an engine unknown.
+    Raises: UsageError before anything is written if a point is no workload, an engine unknown, or
+        the sweep was started with other engines, repeats, seeds or anything else.
     """
     plan = points(axes)
     _check(options, plan)
@@ -111,7 +115,7 @@ def carry_out(
     options = replace(options, engines=",".join(engine.name for engine in able(chosen)))
     folder = options.results / (options.name or _default_name(axes))
     check_run_name(folder.name)
-    _open(folder, axes, resume)
+    _open(folder, axes, _planned(options, plan[0]), resume)
     codes = []
     for number, point in enumerate(plan, start=1):
         announce(f"point {number} of {len(plan)}: {', '.join(point.settings)}")
@@ -144,7 +148,16 @@ def _default_name(axes: dict[str, list[str]]) -> str:
     return "sweep-" + _slug({key: str(len(values)) for key, values in axes.items()})[:50]
 
 
-def _open(folder: Path, axes: dict[str, list[str]], resume: bool) -> None:
+def _planned(options: RunOptions, point: Combination) -> Manifest:
+    """The manifest that a point would get now: all that its run would be started with."""
+    return new_plan(_options_of(options, point)).manifest
+
+
+def _options_of(options: RunOptions, point: Combination) -> RunOptions:
+    return replace(options, name=point.name, settings=(*options.settings, *point.settings))
+
+
+def _open(folder: Path, axes: dict[str, list[str]], first: Manifest, resume: bool) -> None:
     """Write the definition, or check that the existing one is the same."""
     path = folder / DEFINITION
     if folder.exists() and not resume:
@@ -153,9 +166,27 @@ def _open(folder: Path, axes: dict[str, list[str]], resume: bool) -> None:
         known = read_axes(folder)
         if known != axes:
             raise UsageError(f"{path}: this sweep goes over {_told(known)}, not {_told(axes)}.")
+        _check_same(path, first)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"axes": axes}, indent=1) + "\n", encoding="utf-8")
+    definition = {"axes": axes, "first": first.model_dump(mode="json")}
+    path.write_text(json.dumps(definition, indent=1) + "\n", encoding="utf-8")
+
+
+def _check_same(path: Path, now: Manifest) -> None:
+    """Refuse to go on with a sweep that was started otherwise. Raises: UsageError."""
+    try:
+        then = Manifest.model_validate(json.loads(path.read_text(encoding="utf-8"))["first"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path}: does not say what the sweep was started with; start a new sweep."
+        ) from error
+    found = unlike(then, now, "continue")
+    if found:
+        raise UsageError(
+            f"{path}: this sweep was started with something else: {in_short(found)}. Points "
+            "measured now would not be comparable; give the same options, or choose another --name."
+        )
 
 
 def _told(axes: dict[str, list[str]]) -> str:
@@ -164,8 +195,7 @@ def _told(axes: dict[str, list[str]]) -> str:
 
 def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Tables | None) -> int:
     if not (folder / point.name / MANIFEST).is_file():
-        settings = (*options.settings, *point.settings)
-        ours = replace(options, results=folder, name=point.name, settings=settings)
+        ours = replace(_options_of(options, point), results=folder)
         return runner.start(ours, tables).exit_code
     found = read_run(folder / point.name)
     if not found.pending():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from harness.analysis.metrics import METRICS
 from harness.cli import main
 from harness.errors import UsageError
+from harness.records.models import Manifest
 from harness.records.store import read_run
 from harness.run.sweep import parse_axes, points
 from harness.workload.format import load
@@ -117,6 +119,40 @@ def test_resume_with_other_values_is_refused(sweep, home, capsys):
     assert "goes over training.epochs=1,2, not training.epochs=1,3" in capsys.readouterr().err
 
 
+STARTED_OTHERWISE = [
+    (["--repeats", "3"], ("a=ok", "b=ok"), "repeats: 2 → 3"),
+    (["--warmup", "1"], ("a=ok", "b=ok"), "warmups: 0 → 1"),
+    (["--seed", "7"], ("a=ok", "b=ok"), "seeds: [0, 1] → [7, 8]"),
+    (["--threads", "2"], ("a=ok", "b=ok"), "threads: 1 → 2"),
+    (["--preset", "other.toml"], ("a=ok", "b=ok"), "workload.training.learning_rate: 0.01 → 0.5"),
+    ([], ("a=ok",), "engines: a, b → a"),
+    ([], ("a=ok", "b=slow:0"), "engine b: its command has changed"),
+]
+
+
+def test_resume_refuses_what_differs_from_the_start(sweep, home, capsys):
+    other = (home / "tiny.toml").read_text().replace("learning_rate = ", "learning_rate = 0.5 # ")
+    (home / "other.toml").write_text(other)
+    assert sweep("--set", "training.epochs=1,2") == 0
+    second = next((home / "results" / "s").glob("2-*"))
+    shutil.rmtree(second)  # still to be measured: it must not be measured otherwise
+    for arguments, engines, named in STARTED_OTHERWISE:
+        assert sweep("--set", "training.epochs=1,2", "--resume", *arguments, engines=engines) == 2
+        error = capsys.readouterr().err
+        assert "this sweep was started with something else: " in error
+        assert named in error
+        assert not second.exists()
+    assert sweep("--set", "training.epochs=1,2", "--resume") == 0
+    assert len(read_run(second).valid()) == 4
+
+
+def test_resume_refuses_a_definition_that_does_not_say_its_start(sweep, home, capsys):
+    (home / "results" / "s").mkdir(parents=True)
+    (home / "results" / "s" / "sweep.json").write_text('{"axes": {"training.epochs": ["1"]}}')
+    assert sweep("--set", "training.epochs=1", "--resume") == 2
+    assert "does not say what the sweep was started with" in capsys.readouterr().err
+
+
 def test_a_crashing_engine_is_left_out_of_the_curves_and_exits_with_one(sweep, home):
     assert sweep("--set", "training.epochs=1,2", engines=("a=ok", "b=segfault")) == 1
     summary = pd.read_csv(home / "results" / "s" / "report" / "summary.csv")
@@ -160,5 +196,7 @@ def test_report_made_twice_is_the_same(sweep, home):
 def test_definition_is_readable(sweep, home):
     sweep("--set", "training.epochs=1,2")
     definition = json.loads((home / "results" / "s" / "sweep.json").read_text())
-    assert definition == {"axes": {"training.epochs": ["1", "2"]}}
+    assert definition["axes"] == {"training.epochs": ["1", "2"]}
+    first = Manifest.model_validate(definition["first"])
+    assert (first.run, first.repeats, first.workload["training"]["epochs"]) == ("1-epochs-1", 2, 1)
     assert load(str(home / "tiny.toml")).training.epochs == 2

@@ -219,7 +219,7 @@ def test_resume_of_a_finished_run_does_nothing(home, fakes):
 
 
 def test_resume_without_a_run(home):
-    with pytest.raises(runner.UsageError, match="no run in .*results"):
+    with pytest.raises(runner.UsageError, match=r"no run in .*results"):
         runner.resume(home / "results", None)
     with pytest.raises(runner.UsageError, match="there is no run 'x'"):
         runner.resume(home / "results", "x")

@@ -11,10 +11,10 @@ from harness.stats.accuracy import (
     accuracy_word,
     mcnemar,
 )
-from harness.stats.describe import Summary, mean_interval, median_interval, summarize
+from harness.stats.describe import Summary, median_interval, summarize, t_interval
 from harness.stats.drift import Drift, drift, lag_one, slot_effect, slot_p
 from harness.stats.multiple import holm
-from harness.stats.paired import Ratio, bca_interval, paired_ratio, sign_flip_p, t_interval
+from harness.stats.paired import Ratio, bca_interval, paired_ratio, sign_flip_p
 from harness.stats.unpaired import ratio_of_samples
 from harness.stats.verdict import VERDICTS, decide
 
@@ -33,7 +33,6 @@ __all__ = [
     "holm",
     "lag_one",
     "mcnemar",
-    "mean_interval",
     "median_interval",
     "paired_ratio",
     "ratio_of_samples",

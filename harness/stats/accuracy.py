@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from harness.stats.describe import LEVEL, Interval
-from harness.stats.paired import has_spread, t_interval
+from harness.stats.describe import LEVEL, Interval, t_interval
+from harness.stats.paired import has_spread
 
 MARGIN_POINTS = 0.5
 

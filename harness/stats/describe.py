@@ -56,12 +56,12 @@ def summarize(values: Sequence[float]) -> Summary:
         min=float(sample.min()),
         max=float(sample.max()),
         values=tuple(float(v) for v in sample),
-        mean_interval=mean_interval(sample),
+        mean_interval=t_interval(sample),
         median_interval=median_interval(sample),
     )
 
 
-def mean_interval(values: Sequence[float] | np.ndarray) -> Interval | None:
+def t_interval(values: Sequence[float] | np.ndarray) -> Interval | None:
     """Student's t interval of the mean: x̄ ± t_{n-1} · s/√n. None when n < 2."""
     sample = np.asarray(values, dtype=np.float64)
     if sample.size < 2:

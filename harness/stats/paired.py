@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from harness.stats.describe import LEVEL, Interval
+from harness.stats.describe import LEVEL, Interval, t_interval
 
 RESAMPLES = 9_999
 SEED = 20_240_101
@@ -144,16 +144,6 @@ def _hull(first: Interval | None, second: Interval | None) -> Interval | None:
     if first is None or second is None:
         return first
     return min(first[0], second[0]), max(first[1], second[1])
-
-
-def t_interval(differences: np.ndarray, level: float = LEVEL) -> Interval | None:
-    """Student's t interval of the mean difference; None when n < 2."""
-    n = len(differences)
-    if n < 2:
-        return None
-    half = stats.t.ppf((1 + level) / 2, n - 1) * differences.std(ddof=1) / math.sqrt(n)
-    mean = differences.mean()
-    return float(mean - half), float(mean + half)
 
 
 def has_spread(values: np.ndarray) -> bool:

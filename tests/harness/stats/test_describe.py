@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.stats import mean_interval, median_interval, summarize
+from harness.stats import median_interval, summarize, t_interval
 from harness.stats.describe import median_ranks
 
 
@@ -21,7 +21,7 @@ def test_figures_of_a_sample_worked_out_by_hand():
 def test_mean_interval_equals_scipy(rng):
     sample = rng.standard_normal(10)
     theirs = stats.ttest_1samp(sample, 0).confidence_interval(0.95)
-    assert mean_interval(sample) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
+    assert t_interval(sample) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
 def test_ten_values_give_the_second_to_the_ninth_at_97_9_per_cent():

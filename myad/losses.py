@@ -15,9 +15,9 @@ from myad.errors import OptionError, ShapeError
 from myad.ops.compare import clip
 from myad.ops.functions import log, log_softmax, softplus
 from myad.ops.loss import sparse_softmax_cross_entropy
-from myad.ops.reduce import as_operand, mean
+from myad.ops.reduce import mean
 from myad.ops.reduce import sum as reduced_sum
-from myad.ops.specs import same_dtype
+from myad.ops.specs import as_operand, same_dtype
 
 EPSILON = 1e-7
 

@@ -19,8 +19,7 @@ import numpy as np
 from myad.backward import alias, backpropagate, free_bit, is_alias, release, seed_for, take_bit
 from myad.core import Tensor, thread_state
 from myad.errors import DTypeError, GraphError, ShapeError
-from myad.ops.reduce import reshape
-from myad.ops.shaping import stack
+from myad.ops.shaping import reshape, stack
 from myad.tree import leaves, map_leaves
 
 

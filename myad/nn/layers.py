@@ -19,7 +19,8 @@ from myad.nn.training_layers import BatchNormalization, Dropout
 from myad.ops.conv import conv2d, pair
 from myad.ops.linalg import matmul
 from myad.ops.pool import average_pooling2d, max_pooling2d
-from myad.ops.reduce import mean, reshape
+from myad.ops.reduce import mean
+from myad.ops.shaping import reshape
 
 
 @dataclass(frozen=True)

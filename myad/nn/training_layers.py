@@ -9,9 +9,9 @@ import numpy as np
 
 from myad.errors import OptionError
 from myad.nn.layer import Layer, Parameter, Shape, Values
-from myad.ops.compare import where
+from myad.ops.compare import stop_gradient, where
 from myad.ops.random import random_uniform
-from myad.ops.reduce import mean, stop_gradient, var
+from myad.ops.reduce import mean, var
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,17 @@ The primitives beneath them want their static parameters complete.
 from myad.ops import methods  # noqa: F401 (installs the operators of Tensor)
 from myad.ops.arithmetic import add, divide, maximum, minimum, multiply, power, subtract
 from myad.ops.compare import astype as cast
-from myad.ops.compare import clip, equal, floor, less, less_equal, not_equal, sign, where
+from myad.ops.compare import (
+    clip,
+    equal,
+    floor,
+    less,
+    less_equal,
+    not_equal,
+    sign,
+    stop_gradient,
+    where,
+)
 from myad.ops.compare import encoded as one_hot
 from myad.ops.conv import conv2d
 from myad.ops.functions import (
@@ -34,13 +44,13 @@ from myad.ops.linalg import product as matmul
 from myad.ops.loss import sparse_softmax_cross_entropy
 from myad.ops.pool import average_pooling2d, max_pooling2d
 from myad.ops.random import random_key, random_uniform
-from myad.ops.reduce import max, mean, min, stop_gradient, sum, var
+from myad.ops.reduce import max, mean, min, sum, var
+from myad.ops.reduce import stretched as broadcast_to
 from myad.ops.shaping import joined as concatenate
 from myad.ops.shaping import padded as pad
 from myad.ops.shaping import permute as transpose
 from myad.ops.shaping import reshaped as reshape
 from myad.ops.shaping import stack, take
-from myad.ops.shaping import stretched as broadcast_to
 
 __all__ = [
     "absolute",

@@ -8,8 +8,16 @@ import numpy as np
 
 from myad.core import Spec, describe, primitive
 from myad.errors import DTypeError
-from myad.ops.reduce import as_operand, unbroadcast
-from myad.ops.specs import BOOL, broadcast_shape, broadcast_spec, float_spec, same_dtype, same_spec
+from myad.ops.reduce import unbroadcast
+from myad.ops.specs import (
+    BOOL,
+    as_operand,
+    broadcast_shape,
+    broadcast_spec,
+    float_spec,
+    same_dtype,
+    same_spec,
+)
 
 
 @primitive
@@ -93,6 +101,25 @@ def _(dz, z, x):
 @floor.kernel
 def _(k, x):
     return k.map(lambda a: k.apply("floor", a), x)
+
+
+@primitive
+def stop_gradient(x):
+    """`x`, taken as a constant by every derivative."""
+    return x
+
+
+stop_gradient.shape(same_spec)
+
+
+@stop_gradient.gradient
+def _(dz, z, x):
+    return (None,)
+
+
+@stop_gradient.kernel
+def _(k, x):
+    return k.map(lambda a: a, x)
 
 
 @primitive

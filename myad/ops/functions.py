@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from myad.core import composed, primitive
-from myad.ops.compare import sign, where
+from myad.ops.compare import sign, stop_gradient, where
 from myad.ops.reduce import max as reduced_max
-from myad.ops.reduce import reduce_sum, stop_gradient
+from myad.ops.reduce import reduce_sum
 from myad.ops.reduce import sum as reduced_sum
 from myad.ops.specs import broadcast_spec, float_spec, normalize_axis, same_spec
 

@@ -10,8 +10,9 @@ import numpy as np
 from myad.core import Spec, describe, primitive
 from myad.errors import OptionError, ShapeError
 from myad.ops.index import transpose
-from myad.ops.reduce import as_operand, reshape, unbroadcast
-from myad.ops.specs import broadcast_shape, same_dtype
+from myad.ops.reduce import unbroadcast
+from myad.ops.shaping import reshape
+from myad.ops.specs import as_operand, broadcast_shape, same_dtype
 
 
 @primitive

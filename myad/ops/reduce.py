@@ -7,35 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, Tensor, primitive
+from myad.core import Spec, primitive
 from myad.errors import OptionError, ShapeError
-from myad.ops.specs import normalize_axis, same_spec
-
-
-@primitive
-def reshape(x, *, shape):
-    """The same elements, in row-major order, in another shape (complete, without -1)."""
-    return x.reshape(shape)
-
-
-@reshape.shape
-def _(x, *, shape):
-    if math.prod(x.shape) != math.prod(shape):
-        raise ShapeError(
-            f"reshape: {tuple(x.shape)} holds {math.prod(x.shape)} elements,"
-            f" {tuple(shape)} would hold {math.prod(shape)}."
-        )
-    return Spec(tuple(shape), x.dtype)
-
-
-@reshape.gradient
-def _(dz, z, x, *, shape):
-    return (reshape(dz, shape=x.shape),)
-
-
-@reshape.kernel
-def _(k, x, *, shape):
-    return k.reshape(x)
+from myad.ops.shaping import reshape
+from myad.ops.specs import as_operand, normalize_axis
 
 
 @primitive
@@ -124,25 +99,6 @@ def _(k, x, *, axis, keepdims):
     return k.reduce("max", x, axis)
 
 
-@primitive
-def stop_gradient(x):
-    """`x`, taken as a constant by every derivative."""
-    return x
-
-
-stop_gradient.shape(same_spec)
-
-
-@stop_gradient.gradient
-def _(dz, z, x):
-    return (None,)
-
-
-@stop_gradient.kernel
-def _(k, x):
-    return k.map(lambda a: a, x)
-
-
 def reduced_shape(x: Any, axis: tuple[int, ...], keepdims: bool) -> tuple[int, ...]:
     """Shape of `x` after a reduction over `axis`."""
     if keepdims:
@@ -159,6 +115,11 @@ def unbroadcast(dz: Any, shape: tuple[int, ...]) -> Any:
     if stretched:
         dz = reduce_sum(dz, axis=tuple(stretched), keepdims=False)
     return dz if dz.shape == shape else reshape(dz, shape=shape)
+
+
+def stretched(x: Any, shape: Any) -> Any:
+    """`x` broadcast to `shape`."""
+    return broadcast_to(as_operand(x), shape=tuple(int(n) for n in shape))
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -199,8 +160,3 @@ def var(x: Any, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Any:
         raise OptionError(f"var: needs more than ddof = {ddof} elements, got {size}.")
     deviation = x - mean(x, axes, keepdims=True)
     return reduce_sum(deviation * deviation, axis=axes, keepdims=keepdims) / (size - ddof)
-
-
-def as_operand(x: Any) -> Any:
-    """`x` if it is a tensor or an array, otherwise the array made of it."""
-    return x if type(x) is Tensor or type(x) is np.ndarray else np.asarray(x)

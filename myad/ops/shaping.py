@@ -1,4 +1,4 @@
-"""Indexing and reshaping as users call them: negative axes, -1 in a shape, slices and arrays."""
+"""Reshaping; and moving and picking elements as users call it: negative axes, slices, arrays."""
 
 from __future__ import annotations
 
@@ -7,11 +7,36 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Tensor
+from myad.core import Spec, Tensor, primitive
 from myad.errors import ShapeError
 from myad.ops.index import concatenate, gather, pad, strided_slice, transpose
-from myad.ops.reduce import as_operand, broadcast_to, reshape
-from myad.ops.specs import normalize_axis
+from myad.ops.specs import as_operand, normalize_axis
+
+
+@primitive
+def reshape(x, *, shape):
+    """The same elements, in row-major order, in another shape (complete, without -1)."""
+    return x.reshape(shape)
+
+
+@reshape.shape
+def _(x, *, shape):
+    if math.prod(x.shape) != math.prod(shape):
+        raise ShapeError(
+            f"reshape: {tuple(x.shape)} holds {math.prod(x.shape)} elements,"
+            f" {tuple(shape)} would hold {math.prod(shape)}."
+        )
+    return Spec(tuple(shape), x.dtype)
+
+
+@reshape.gradient
+def _(dz, z, x, *, shape):
+    return (reshape(dz, shape=x.shape),)
+
+
+@reshape.kernel
+def _(k, x, *, shape):
+    return k.reshape(x)
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -115,11 +140,6 @@ def reshaped(x: Any, *shape: Any) -> Any:
 def padded(x: Any, widths: Any, value: float = 0.0) -> Any:
     """`x` with `value` added around it; `widths` is one (before, after) pair per axis."""
     return pad(as_operand(x), widths=tuple((int(b), int(a)) for b, a in widths), value=float(value))
-
-
-def stretched(x: Any, shape: Any) -> Any:
-    """`x` broadcast to `shape`."""
-    return broadcast_to(as_operand(x), shape=tuple(int(n) for n in shape))
 
 
 def joined(arrays: Any, axis: int = 0) -> Any:

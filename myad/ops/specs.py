@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, describe
+from myad.core import Spec, Tensor, describe
 from myad.errors import DTypeError, ShapeError
 
 BOOL = np.dtype(bool)
@@ -84,3 +84,8 @@ def normalize_axis(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
             f" {-ndim} to {ndim - 1}, each once."
         )
     return axes
+
+
+def as_operand(x: Any) -> Any:
+    """`x` if it is a tensor or an array, otherwise the array made of it."""
+    return x if type(x) is Tensor or type(x) is np.ndarray else np.asarray(x)

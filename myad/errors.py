@@ -13,6 +13,10 @@ class DTypeError(MyadError, TypeError):
     """Element types that do not fit the operation, or that differ where they must be one."""
 
 
+class TreeError(MyadError, TypeError):
+    """Arguments nested otherwise than they must be; the message shows both structures."""
+
+
 class OptionError(MyadError, ValueError):
     """An option or name outside what is allowed; the message lists what is."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from myad import errors, init, nn, ops, optim, schedules
 from myad.callbacks import Callback, EarlyStopping
-from myad.core import AbstractValue, Primitive, Spec, Tensor, no_grad, primitive
+from myad.core import AbstractValue, Primitive, Spec, Tensor, primitive
 from myad.errors import MyadError
 from myad.gradcheck import check_gradient
 from myad.losses import (
@@ -83,6 +83,7 @@ from myad.ops import (
     where,
 )
 from myad.optim import SGD, Adam, RMSprop
+from myad.recording import no_grad
 from myad.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
 from myad.step import read_images, training_step
 from myad.train import History, evaluate, fit, predict

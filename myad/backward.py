@@ -12,24 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
-from itertools import count
 from typing import Any
 
 import numpy as np
 
-from myad.core import LEAF_BIT, Primitive, Tensor, next_order, thread_state
+from myad.core import Primitive, Tensor
 from myad.errors import DTypeError, GraphError, ShapeError
+from myad.recording import LEAF_BIT, next_order, thread_state
 
 ndarray = np.ndarray
-_free_bits = [1 << 1]
-_bits_made = count(2)
 
 
 def _pass_on(dz: Any, z: Any, x: Any) -> tuple[Any]:
     return (dz,)
 
 
-def _refuse_freed(dz: Any, z: Any) -> None:
+def _refuse_freed(dz: Any, z: Any, *inputs: Any, **static: Any) -> None:
     raise GraphError(
         "the record of this computation was freed by an earlier backward();"
         " call that one with keep_graph=True."
@@ -68,22 +66,12 @@ def backward(
     keep = keep_graph or create_graph
     record = thread_state.active | LEAF_BIT if create_graph else 0
     leaves = backpropagate([(tensor, seed)], None, LEAF_BIT, record=record, keep=keep)
+    taken = {id(seed.value if type(seed) is Tensor else seed)}
+    taken.update([id(leaf.value) for leaf, _ in leaves])
     for leaf, gradient in leaves:
+        gradient = unshared(gradient, taken)
         gradient = gradient if type(gradient) is Tensor else Tensor(gradient)
         leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
-
-
-def take_bit() -> int:
-    """A tracking bit nobody else holds; return it with `free_bit`."""
-    try:
-        return _free_bits.pop()
-    except IndexError:
-        return 1 << next(_bits_made)
-
-
-def free_bit(bit: int) -> None:
-    """Give a bit of `take_bit` back."""
-    _free_bits.append(bit)
 
 
 def alias(x: Any, bit: int) -> Tensor:
@@ -110,6 +98,30 @@ def release(z: Any, bit: int) -> Any:
         result.tracked = others
         result.op, result.inputs, result.static = _alias, (z,), {}
         result.order = next_order()
+    return result
+
+
+def unshared(dx: Any, taken: set[int]) -> Any:
+    """`dx`, or a copy of it if its memory may be somebody else's.
+
+    Rules pass arrays on as they are (`add`) or as views (`reshape`), so two gradients, or one and
+    the seed, can be one array. Who gets them as results may write into them.
+
+    Args: taken: the ids of arrays that have an owner; that of the result is added.
+    """
+    array = dx.value if type(dx) is Tensor else dx
+    if type(array) is ndarray:
+        if id(array) in taken or array.base is not None:
+            dx = _copied(dx) if type(dx) is Tensor else array.copy()
+        taken.add(id(array))
+    return dx
+
+
+def _copied(z: Tensor) -> Tensor:
+    result = Tensor(z.value.copy())
+    if z.tracked:
+        result.tracked, result.order = z.tracked, next_order()
+        result.op, result.inputs, result.static = _alias, (z,), {}
     return result
 
 
@@ -180,8 +192,8 @@ def backpropagate(
     return found if stop is None else [pair for pair in found if id(pair[0]) in stop]
 
 
-def seed_for(z: Tensor, seed: Any, name: str) -> Any:
-    """The upstream gradient of `z`: `seed` checked, or 1 for a scalar."""
+def seed_for(z: Tensor, seed: Any, name: str, tangent: bool = False) -> Any:
+    """The upstream gradient (or tangent) of `z`: `seed` checked, or 1 for a scalar."""
     if seed is None:
         if z.shape != ():
             raise GraphError(
@@ -193,7 +205,8 @@ def seed_for(z: Tensor, seed: Any, name: str) -> Any:
         seed = np.asarray(seed, dtype=z.dtype if not isinstance(seed, ndarray) else None)
     if seed.shape != z.shape or seed.dtype != z.dtype:
         raise ShapeError(
-            f"{name}: the upstream gradient must be {z.shape} {z.dtype} like the output,"
+            f"{name}: the {'tangent' if tangent else 'upstream gradient'} must be {z.shape}"
+            f" {z.dtype} like the {'primal' if tangent else 'output'},"
             f" not {seed.shape} {seed.dtype}."
         )
     concrete = type(seed) is Tensor and not seed.tracked and type(seed.value) is ndarray

@@ -4,36 +4,22 @@ Nothing here knows an operation. A `Primitive` holds the rules of one operation:
 its shape, its gradient. Calling it on a `Tensor` computes the value and, if an input is tracked,
 keeps the inputs: that record is the graph, which `myad.backward` walks.
 
-Who tracks is a bit mask. Bit 0 belongs to leaves made with `requires_grad=True`; every running
-transformation (`grad`, `vjp`, ...) takes a bit of its own. So one look at the mask of an output
-tells whether anybody else follows it.
+Who tracks is a bit mask, see `myad.recording`: one look at the mask of an output tells whether
+anybody else follows it.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from myad.errors import DTypeError, GraphError, MyadError, OptionError, ShapeError, TraceError
+from myad.recording import LEAF_BIT, next_order, thread_state
 
 ndarray = np.ndarray
-LEAF_BIT = 1
 PRIMITIVES: dict[str, Primitive] = {}
-
-next_order = count().__next__  # tensors are numbered as they are made
-
-
-class _ThreadState(threading.local):
-    """`active` holds the bits of those for whom operations are recorded at the moment."""
-
-    active = LEAF_BIT
-
-
-thread_state = _ThreadState()
 
 
 class Spec(NamedTuple):
@@ -248,7 +234,17 @@ class Tensor:
         return bool(self.tracked & LEAF_BIT)
 
     def numpy(self) -> ndarray:
-        """The array itself, not a copy. Raises TraceError while a program is being recorded."""
+        """The array itself, not a copy.
+
+        Raises: TraceError while a program is being recorded, GraphError inside of a derivative
+            that follows this tensor: there, a value taken out would count as a constant.
+        """
+        if self.tracked & thread_state.active & ~LEAF_BIT:
+            raise GraphError(
+                "a number was asked of a tensor that a derivative follows, which would count as a"
+                " constant from there on: use myad's operations (myad.sin for math.sin, where,"
+                " ...), or detach() the tensor if a constant is meant."
+            )
         if type(self.value) is not ndarray:
             raise TraceError(
                 f"a value was asked of a tensor {self.shape} that is being traced: only shapes are"
@@ -280,7 +276,8 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __bool__(self) -> bool:
-        return bool(self.numpy())
+        # a branch may hang on values: the derivative is that of the branch taken
+        return bool(self.detach().numpy())
 
     def __float__(self) -> float:
         return float(self.numpy())
@@ -312,17 +309,6 @@ class Tensor:
 
 
 _NOTHING: dict[str, Any] = {}
-
-
-class no_grad:
-    """Context in which nothing is recorded: `with no_grad(): ...`."""
-
-    def __enter__(self) -> None:
-        self._before = thread_state.active
-        thread_state.active = 0
-
-    def __exit__(self, *exception: object) -> None:
-        thread_state.active = self._before
 
 
 def _with_constants(inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from myad.callbacks import Callback, Progress
-from myad.core import Tensor, no_grad
+from myad.core import Tensor
 from myad.errors import DataError, OptionError
 from myad.losses import Loss, loss_from
 from myad.memory import keep_freed_memory
 from myad.nn import Sequential
 from myad.optim import Optimizer, optimizer_from
+from myad.recording import no_grad
 from myad.step import absorbed, check_finite, read_images, training_step
 
 

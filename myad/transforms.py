@@ -4,61 +4,86 @@ The functions given are ordinary code on tensors. Every transformation gives its
 that is tracked by a bit of its own, and releases what it returns from that bit: transformations can
 be nested in any way, and none sees the variables of another.
 
-Arguments may be numbers, arrays, tensors, or tuples, lists and dicts of them. Where no argument is
-a Tensor, results are arrays; otherwise they are Tensors.
+Arguments and results are numbers, arrays, tensors, or trees of them (see `myad.tree`). Keyword
+arguments are passed on and not differentiated. Where no argument is a Tensor, results are arrays;
+otherwise they are Tensors. What a result does not depend on gets zeros.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from myad.backward import alias, backpropagate, free_bit, is_alias, release, seed_for, take_bit
-from myad.core import Tensor, thread_state
-from myad.errors import DTypeError, GraphError, ShapeError
+from myad.backward import alias, backpropagate, is_alias, release, seed_for, unshared
+from myad.boundary import (
+    any_tensor,
+    array_of,
+    as_tensors,
+    check_argnums,
+    others,
+    own_bit,
+    positions,
+    released,
+    returned,
+    scalar_of,
+    split_aux,
+    tracking,
+    with_aliases,
+)
+from myad.core import Tensor
+from myad.errors import TreeError
 from myad.ops.shaping import reshape, stack
-from myad.tree import leaves, map_leaves
+from myad.recording import free_bit, take_bit, thread_state
+from myad.tree import LEAF, flatten, leaves, map_leaves, matching_leaves, unflatten
+
+Function = Callable[..., Any]
 
 
-def grad(function: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
+def grad(function: Function, argnums: Any = 0, has_aux: bool = False) -> Function:
     """The gradient of a function whose result is a scalar.
 
-    Args: argnums: position of the argument to differentiate by, or a tuple of positions.
+    Args:
+        argnums: position of the argument to differentiate by, from the end if negative, or a
+            tuple of positions.
+        has_aux: `function` returns (scalar, anything), and the result is (gradient, anything).
     Returns: a function with the same arguments; its result is nested like that argument, or a
-        tuple of such. Raises when called: GraphError if the result is no scalar tensor.
+        tuple of such. Raises when called: GraphError if the result is no scalar; DTypeError if an
+        argument to differentiate by is not floating-point.
     """
-    both = value_and_grad(function, argnums)
-    return lambda *args, **options: both(*args, **options)[1]
+    both = value_and_grad(function, argnums, has_aux)
+
+    def transformed(*args: Any, **options: Any) -> Any:
+        value, gradient = both(*args, **options)
+        return (gradient, value[1]) if has_aux else gradient
+
+    return transformed
 
 
-def value_and_grad(
-    function: Callable[..., Any], argnums: Any = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+def value_and_grad(function: Function, argnums: Any = 0, has_aux: bool = False) -> Function:
     """Like `grad`, with the value: a function that returns (value, gradient).
 
     With `has_aux`, `function` returns (scalar, anything) and the result is
     ((scalar, anything), gradient).
     """
-    chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    check_argnums(argnums)
 
     def transformed(*args: Any, **options: Any) -> Any:
-        boxed = _any_tensor(args)
+        boxed = any_tensor((args, options))
+        chosen = positions(argnums, len(args))
         bit = take_bit()
         before = thread_state.active
         thread_state.active |= bit
         try:
-            args = _with_aliases(args, chosen, bit)
-            output = function(*args, **options)
-            value, aux = output if has_aux else (output, None)
+            args = with_aliases(args, chosen, bit, "grad")
+            output, aux = split_aux(function(*args, **options), has_aux, "grad")
+            z = scalar_of(output)
             targets = [args[i] for i in chosen]
-            gradients = _gradients(value, None, targets, bit, boxed, "grad")
-            value = _returned(value, bit, boxed)
-            aux = map_leaves(
-                lambda leaf: _returned(leaf, bit, boxed) if type(leaf) is Tensor else leaf, aux
-            )
+            gradients = _gradients([z], [seed_for(z, None, "grad")], targets, bit, boxed)
+            value = returned(z, bit, boxed)
+            if has_aux:
+                aux = released(aux, bit, boxed)
         finally:
             thread_state.active = before
             free_bit(bit)
@@ -68,57 +93,97 @@ def value_and_grad(
     return transformed
 
 
-def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., tuple[Any, ...]]]:
+def vjp(function: Function, *primals: Any, has_aux: bool = False, **options: Any) -> Any:
     """The value at `primals`, and the product of a vector with the Jacobian there.
 
-    Returns: (value, pullback); `pullback(dz)`, dz shaped like the value, returns one gradient per
-        primal, dzᵀ·∂value/∂primal. It may be called any number of times.
+    Args:
+        has_aux: `function` returns (value, anything), and the result is (value, pullback,
+            anything).
+        options: passed on to `function`.
+    Returns: (value, pullback); `pullback(dz)`, dz nested and shaped like the value, returns one
+        gradient per primal, dzᵀ·∂value/∂primal. It may be called any number of times.
     """
-    pullback = _Pullback(function, primals)
+    pullback = _Pullback(function, primals, has_aux, options)
+    if has_aux:
+        return pullback.value, pullback, pullback.aux
     return pullback.value, pullback
 
 
 class _Pullback:
     """Keeps the record of one call, and the bit that tracks it for as long as it is alive."""
 
-    def __init__(self, function: Callable[..., Any], primals: tuple[Any, ...]) -> None:
+    def __init__(self, function: Function, primals: tuple[Any, ...], has_aux: bool, options: Any):
         self._bit = take_bit()
-        self._boxed = _any_tensor(primals)
-        self._targets = _with_aliases(primals, range(len(primals)), self._bit)
-        with _tracking(self._bit):
-            self._output = function(*self._targets)
-        self.value = _returned(self._output, self._bit, self._boxed)
+        self._boxed = any_tensor((primals, options))
+        self._targets = with_aliases(primals, range(len(primals)), self._bit, "vjp")
+        with tracking(self._bit):
+            output, aux = split_aux(function(*self._targets, **options), has_aux, "vjp")
+        self.outputs, self.structure = as_tensors(output, "vjp")
+        parts = [returned(z, self._bit, self._boxed) for z in self.outputs]
+        self.value = unflatten(self.structure, parts)
+        self.aux = released(aux, self._bit, self._boxed)
 
     def __call__(self, seed: Any) -> tuple[Any, ...]:
-        boxed = self._boxed or type(seed) is Tensor
-        return tuple(_gradients(self._output, seed, self._targets, self._bit, boxed, "vjp"))
+        if self.structure == LEAF:
+            seeds = [seed]
+        else:
+            seeds = matching_leaves("vjp: the upstream gradient", seed, self.structure)
+        return self.of(self.outputs, seeds, self._boxed or any_tensor(seed))
+
+    def of(self, outputs: list[Tensor], seeds: list[Any], boxed: bool) -> tuple[Any, ...]:
+        """The gradients if only `outputs` have upstream gradients."""
+        pairs = [
+            (z, seed_for(z, seed, "vjp"))
+            for z, seed in zip(outputs, seeds, strict=True)
+            if z.dtype.kind == "f"  # nothing else has derivatives
+        ]
+        kept, seeds = [z for z, _ in pairs], [s for _, s in pairs]
+        return tuple(_gradients(kept, seeds, self._targets, self._bit, boxed, keep=True))
 
     def __del__(self) -> None:
         free_bit(self._bit)
 
 
-def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+def jvp(
+    function: Function, primals: Any, tangents: Any, has_aux: bool = False, **options: Any
+) -> Any:
     """Forward mode: the value at `primals`, and its derivative in the direction `tangents`.
 
     Each recorded operation pushes the tangents of its inputs on to its output, oldest first. The
     rule for that is the transpose of its gradient rule: with dx = Jᵀ·dz, linear in dz, the product
     J·t is the gradient of ⟨Jᵀ·u, t⟩ in u, whatever u is.
-    Returns: (value, tangent).
+
+    Args: tangents: one per primal, nested and shaped like it. has_aux, options: as `vjp`.
+    Returns: (value, tangent), and with `has_aux` what else the function returned.
     """
-    boxed = _any_tensor((*primals, *tangents))
-    with _own_bit() as bit:
-        aliases = _with_aliases(tuple(primals), range(len(primals)), bit)
-        output = function(*aliases)
-        directions = {
-            id(x): seed_for(x, t, "jvp")
-            for x, t in zip(leaves(aliases), leaves(list(tangents)), strict=True)
-        }
-        tangent = _push_through(output, directions, bit)
-        return _returned(output, bit, boxed), _returned(tangent, bit, boxed)
+    primals, tangents = _arguments("primals", primals), _arguments("tangents", tangents)
+    boxed = any_tensor((primals, tangents, options))
+    directions = matching_leaves("jvp: the tangents", tangents, flatten(primals)[1])
+    with own_bit() as bit:
+        aliases = with_aliases(primals, range(len(primals)), bit, "jvp")
+        starts = leaves(aliases)
+        given = [
+            seed_for(x, t, "jvp", tangent=True) for x, t in zip(starts, directions, strict=True)
+        ]
+        output, aux = split_aux(function(*aliases, **options), has_aux, "jvp")
+        outputs, structure = as_tensors(output, "jvp")
+        known = {id(x): t for x, t in zip(starts, given, strict=True)}
+        found = _push_through(outputs, known, bit)
+        taken = {id(array_of(x)) for x in (*starts, *given)}
+        values = [returned(z, bit, boxed) for z in outputs]
+        pushed = [returned(unshared(t, taken), bit, boxed) for t in found]
+        result = unflatten(structure, values), unflatten(structure, pushed)
+        return (*result, released(aux, bit, boxed)) if has_aux else result
 
 
-def _push_through(output: Any, tangents: dict[int, Any], bit: int) -> Any:
-    nodes, waiting = {}, [output] if type(output) is Tensor else []
+def _arguments(name: str, given: Any) -> tuple[Any, ...]:
+    if not isinstance(given, tuple | list):
+        raise TreeError(f"jvp: {name} must be a tuple, with one entry per argument: {given!r:.60}")
+    return tuple(given)
+
+
+def _push_through(outputs: list[Tensor], tangents: dict[int, Any], bit: int) -> list[Any]:
+    nodes, waiting = {}, list(outputs)
     while waiting:
         z = waiting.pop()
         if z.tracked & bit and z.order not in nodes:
@@ -129,8 +194,10 @@ def _push_through(output: Any, tangents: dict[int, Any], bit: int) -> Any:
         z = nodes[order]
         if id(z) not in tangents:
             tangents[id(z)] = _push_forward(z, tangents, bit)
-    tangent = tangents.get(id(output))
-    return np.zeros(output.shape, output.dtype) if tangent is None else tangent
+    found = [tangents.get(id(z)) for z in outputs]
+    return [
+        np.zeros(z.shape, z.dtype) if t is None else t for z, t in zip(outputs, found, strict=True)
+    ]
 
 
 def _push_forward(z: Tensor, tangents: dict[int, Any], bit: int) -> Any:
@@ -141,7 +208,7 @@ def _push_forward(z: Tensor, tangents: dict[int, Any], bit: int) -> Any:
     if z.op is None or all(t is None for t in given):
         return None
     inputs = [release(x, bit) for x in z.inputs]
-    with _own_bit() as own:
+    with own_bit() as own:
         u = alias(np.zeros(z.shape, z.dtype), own)
         shares = z.op.vjp(u, release(z, bit), *inputs, **z.static)
         pairs = [
@@ -150,120 +217,83 @@ def _push_forward(z: Tensor, tangents: dict[int, Any], bit: int) -> Any:
             if share is not None and t is not None
         ]
         pairs = [(s, t) for s, t in pairs if type(s) is Tensor and s.tracked & own]
-        found = backpropagate(pairs, [u], own, record=_others(own, *[x for p in pairs for x in p]))
+        found = backpropagate(pairs, [u], own, record=others(own, *[x for p in pairs for x in p]))
         return release(found[0][1], own) if found else None
 
 
-def hessian_vector_product(function: Callable[..., Any], x: Any, v: Any) -> Any:
+def hessian_vector_product(function: Function, x: Any, v: Any, **options: Any) -> Any:
     """H·v, where H is the matrix of second derivatives of the scalar `function` at `x`.
 
     The Hessian is symmetric, so this is the product of v with the Jacobian of the gradient; H
-    itself is never made.
+    itself is never made. x, v and the result are nested alike; `options` go to `function`.
     """
-    _, pullback = vjp(grad(function), x)
+    _, pullback = vjp(grad(function), x, **options)
     return pullback(v)[0]
 
 
-def jacobian(function: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+def jacobian(function: Function, argnums: Any = 0, has_aux: bool = False) -> Function:
     """The matrix of first derivatives: shape of the result, then shape of the argument.
 
-    One backward pass per element of the result.
+    One backward pass per element of the result. `argnums` and `has_aux` as in `grad`.
+    Returns: a function with the same arguments; its result is nested like that of `function`, and
+        each leaf of that holds a tree nested like the argument (a tuple of them for several).
     """
+    check_argnums(argnums)
 
-    def transformed(*args: Any) -> Any:
-        def of_one(x: Any) -> Any:
-            return function(*args[:argnums], x, *args[argnums + 1 :])
+    def transformed(*args: Any, **options: Any) -> Any:
+        chosen = positions(argnums, len(args))
 
-        value, pullback = vjp(of_one, args[argnums])
-        basis = np.eye(max(1, value.size), dtype=value.dtype)[: value.size]
-        rows = [pullback(row.reshape(value.shape))[0] for row in basis]
-        if not rows:
-            raise ShapeError(f"jacobian: the result {value.shape} has no elements.")
-        return reshape(stack(rows), shape=(*value.shape, *rows[0].shape))
+        def of_chosen(*moving: Any) -> Any:
+            full = list(args)
+            for i, x in zip(chosen, moving, strict=True):
+                full[i] = x
+            return function(*full, **options)
+
+        moving = [args[i] for i in chosen]
+        _, pullback, *aux = vjp(of_chosen, *moving, has_aux=has_aux)
+        boxed = any_tensor((args, options))
+        parts = [_rows(pullback, z, moving, boxed) for z in pullback.outputs]
+        single = isinstance(argnums, int)
+        result = unflatten(pullback.structure, [p[0] if single else tuple(p) for p in parts])
+        return (result, *aux) if has_aux else result
 
     return transformed
 
 
+def _rows(pullback: _Pullback, z: Tensor, moving: list[Any], boxed: bool) -> list[Any]:
+    """The Jacobians of the one result `z`, nested like `moving`."""
+    basis = np.eye(z.size, dtype=z.dtype)
+    rows = [leaves(pullback.of([z], [row.reshape(z.shape)], boxed)) for row in basis]
+    starts, structure = flatten(moving)
+    if not rows:
+        empty = [np.zeros((*z.shape, *np.shape(array_of(x))), z.dtype) for x in starts]
+        return unflatten(structure, [Tensor(x) if boxed else x for x in empty])
+    full = [
+        reshape(stack(column), shape=(*z.shape, *column[0].shape))
+        for column in zip(*rows, strict=True)
+    ]
+    return unflatten(structure, full)
+
+
 def _gradients(
-    output: Any, seed: Any, targets: Sequence[Any], bit: int, boxed: bool, name: str
+    outputs: list[Tensor],
+    seeds: list[Any],
+    targets: Sequence[Any],
+    bit: int,
+    boxed: bool,
+    keep: bool = False,
 ) -> list[Any]:
-    """Gradients of `output`, nested like `targets`, released from `bit`."""
-    if type(output) is not Tensor:
-        if seed is None and np.shape(output) != ():
-            raise GraphError(f"{name}: the function returned {np.shape(output)}, no scalar.")
-        found: dict[int, Any] = {}  # a constant
-    else:
-        seed = seed_for(output, seed, name)
-        record = _others(bit, output, seed)
-        pairs = [(output, seed)] if output.tracked & bit else []
-        reached = backpropagate(
-            pairs,
-            leaves(list(targets)),
-            bit,
-            record=record,
-            keep=bool(record) or name == "vjp",
-        )
-        found = {id(x): dx for x, dx in reached}
+    """Gradients of `outputs`, nested like `targets`, released from `bit`."""
+    record = others(bit, *outputs, *seeds)
+    pairs = [(z, seed) for z, seed in zip(outputs, seeds, strict=True) if z.tracked & bit]
+    starts = leaves(targets)
+    reached = backpropagate(pairs, starts, bit, record=record, keep=keep or bool(record))
+    found = {id(x): dx for x, dx in reached}
+    taken = {id(array_of(x)) for x in (*seeds, *starts)}
 
     def read(x: Tensor) -> Any:
         dx = found.get(id(x))
-        if dx is None:
-            dx = np.zeros(x.shape, x.dtype)
-        return _returned(dx, bit, boxed)
+        dx = np.zeros(x.shape, x.dtype) if dx is None else unshared(dx, taken)
+        return returned(dx, bit, boxed)
 
     return [map_leaves(read, target) for target in targets]
-
-
-def _returned(z: Any, bit: int, boxed: bool) -> Any:
-    """`z` as a caller gets it: without the bit, and as an array if nothing needs a Tensor."""
-    if type(z) is np.ndarray:
-        return Tensor(z) if boxed else z
-    if type(z) is Tensor:
-        if not boxed and z.tracked == bit and type(z.value) is np.ndarray:
-            return z.value
-        z = release(z, bit)
-        plain = not boxed and not z.tracked and type(z.value) is np.ndarray
-        return z.value if plain else z
-    return Tensor(z) if boxed else np.asarray(z)
-
-
-def _with_aliases(args: tuple[Any, ...], chosen: Sequence[int], bit: int) -> tuple[Any, ...]:
-    wrong = [i for i in chosen if not 0 <= i < len(args)]
-    if wrong:
-        raise DTypeError(f"grad: argnums {wrong} of a call with {len(args)} positional arguments.")
-    return tuple(
-        [map_leaves(lambda x: alias(x, bit), a) if i in chosen else a for i, a in enumerate(args)]
-    )
-
-
-def _any_tensor(args: Any) -> bool:
-    return any(type(leaf) is Tensor for leaf in leaves(args))
-
-
-def _others(bit: int, *tensors: Any) -> int:
-    """The bits, other than `bit`, of those who follow any of `tensors` at the moment."""
-    mask = 0
-    for x in tensors:
-        if type(x) is Tensor:
-            mask |= x.tracked
-    return mask & thread_state.active & ~bit
-
-
-@contextmanager
-def _own_bit():
-    bit = take_bit()
-    try:
-        with _tracking(bit):
-            yield bit
-    finally:
-        free_bit(bit)
-
-
-@contextmanager
-def _tracking(bit: int):
-    before = thread_state.active
-    thread_state.active |= bit
-    try:
-        yield
-    finally:
-        thread_state.active = before

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Tensor, no_grad
+from myad.core import Tensor
 from myad.errors import DTypeError, OptionError, ShapeError, WeightsError
 from myad.init import initializer
 from myad.nn.layer import Layer, Parameter
 from myad.nn.layers import check_initializers, layer_from
 from myad.ops.specs import as_operand
+from myad.recording import no_grad
 
 # Layer i draws from the stream whose seed is shifted by i times this odd number (the golden ratio).
 STREAM_STEP = 0x9E3779B9

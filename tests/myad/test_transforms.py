@@ -179,12 +179,12 @@ def test_wrong_uses_are_named():
         grad(lambda x: x)(3)
     with pytest.raises(errors.DTypeError, match=r"argnums \[1\] of a call with 1"):
         grad(lambda x: x, 1)(3.0)
-    with pytest.raises(errors.ShapeError, match="jvp: the upstream gradient must be"):
+    with pytest.raises(errors.ShapeError, match="jvp: the tangent must be"):
         jvp(lambda x: x, (np.ones(2),), (np.ones(3),))
 
 
 def test_an_error_inside_leaves_nothing_behind():
-    from myad.core import thread_state
+    from myad.recording import thread_state
 
     def broken(x):
         raise KeyError("inside")

@@ -1,0 +1,49 @@
+"""Who records: the bits of those who follow tensors, and the order in which tensors are made.
+
+Bit 0 belongs to leaves made with `requires_grad=True`; every running transformation (`grad`, `vjp`,
+...) takes a bit of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+
+LEAF_BIT = 1
+_free_bits = [1 << 1]
+_bits_made = count(2)
+
+next_order = count().__next__  # tensors are numbered as they are made
+
+
+class _ThreadState(threading.local):
+    """`active` holds the bits of those for whom operations are recorded at the moment."""
+
+    active = LEAF_BIT
+
+
+thread_state = _ThreadState()
+
+
+def take_bit() -> int:
+    """A tracking bit nobody else holds; return it with `free_bit`."""
+    try:
+        return _free_bits.pop()
+    except IndexError:
+        return 1 << next(_bits_made)
+
+
+def free_bit(bit: int) -> None:
+    """Give a bit of `take_bit` back."""
+    _free_bits.append(bit)
+
+
+class no_grad:
+    """Context in which nothing is recorded: `with no_grad(): ...`."""
+
+    def __enter__(self) -> None:
+        self._before = thread_state.active
+        thread_state.active = 0
+
+    def __exit__(self, *exception: object) -> None:
+        thread_state.active = self._before

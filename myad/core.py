@@ -102,7 +102,10 @@ class Primitive:
                 plain = False
             values.append(x)
         if not boxed:
-            return self.value(*inputs, **static)
+            try:
+                return self.value(*inputs, **static)
+            except (AttributeError, ValueError, TypeError, IndexError) as fault:
+                return self._again(inputs, static, plain, fault)
         if plain:
             result = self._evaluate(values, static)
         else:
@@ -120,6 +123,13 @@ class Primitive:
                 z.static = static
         return z
 
+    def _again(self, inputs: Any, static: dict[str, Any], plain: bool, fault: Exception) -> Any:
+        """The value for numbers and lists, made arrays, or what is wrong with the inputs."""
+        if isinstance(fault, MyadError):
+            raise fault
+        arrays = inputs if plain else tuple([as_constant(x, ()) for x in inputs])
+        return self._evaluate(list(arrays), static)
+
     def _evaluate(self, values: list[Any], static: dict[str, Any]) -> Any:
         try:
             result = self.value(*values, **static)
@@ -127,7 +137,8 @@ class Primitive:
             raise
         except (ValueError, TypeError, IndexError) as fault:
             self.shape_rule(*values, **static)  # says it better, if it finds the fault
-            raise ShapeError(f"{self.name}: {fault}.{describe(*values)}") from fault
+            kind = DTypeError if isinstance(fault, TypeError) else ShapeError
+            raise kind(f"{self.name}: {str(fault).rstrip('.')}.{describe(*values)}") from fault
         dtype = result.dtype
         for value in values:
             if value.dtype is not dtype:  # unusual: let the shape rule decide whether it is allowed
@@ -323,12 +334,30 @@ def as_constant(x: Any, others: Iterable[Any]) -> ndarray:
     """`x` as an array; a Python number takes the dtype of the tensors beside it, as in NumPy."""
     if isinstance(x, int | float) and not isinstance(x, np.generic):
         for other in others:
-            if type(other) is Tensor and (other.dtype.kind == "f" or type(x) is not float):
-                return np.asarray(x, dtype=other.dtype)
-    array = np.asarray(x)
-    if array.dtype == object:
+            if (
+                type(other) is Tensor
+                and other.dtype.kind in _WEAK[type(x) is float, type(x) is bool]
+            ):
+                return as_weak(x, other.dtype)
+    try:
+        array = np.asarray(x)
+    except ValueError:  # lists of unequal lengths
+        array = np.empty((), object)
+    if array.dtype.kind not in "fiubc":
         raise DTypeError(f"{x!r:.80} is neither a tensor, nor an array, nor a number.")
     return array
+
+
+# by whether it is a float and whether it is a bool: the kinds of dtypes that a number takes on
+_WEAK = {(True, False): "fc", (False, False): "fciu", (False, True): "fciub"}
+
+
+def as_weak(x: Any, dtype: np.dtype) -> ndarray:
+    """The Python number `x` in `dtype`. Raises DTypeError if it does not fit."""
+    try:
+        return np.asarray(x, dtype=dtype)
+    except OverflowError:
+        raise DTypeError(f"{x} is out of the range of {dtype}; use astype().") from None
 
 
 def describe(*values: Any) -> str:

@@ -8,7 +8,7 @@ decay. With weight decay, θ ← θ·(1 − α·λ) comes before the update, as 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,7 +29,7 @@ class Optimizer:
     The learning rate is a number, or a schedule: a function of the number of steps done before.
     """
 
-    learning_rate: float | Schedule
+    learning_rate: float | Schedule = field(kw_only=False)  # may be given by position, as in Keras
     weight_decay: float | None = None
     name: ClassVar[str]
 
@@ -95,7 +95,7 @@ class SGD(Optimizer):
     (Sutskever et al. 2013, equations 3 and 4, rewritten as in Keras).
     """
 
-    learning_rate: float | Schedule = 0.01
+    learning_rate: float | Schedule = field(default=0.01, kw_only=False)
     momentum: float = 0.0
     nesterov: bool = False
     name: ClassVar[str] = "sgd"
@@ -124,7 +124,7 @@ class Adam(Optimizer):
     is; algorithm 1 puts ε elsewhere.
     """
 
-    learning_rate: float | Schedule = 0.001
+    learning_rate: float | Schedule = field(default=0.001, kw_only=False)
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
@@ -159,7 +159,7 @@ class RMSprop(Optimizer):
     Hinton 2012, lecture 6e of "Neural Networks for Machine Learning"; ε inside the root as Keras.
     """
 
-    learning_rate: float | Schedule = 0.001
+    learning_rate: float | Schedule = field(default=0.001, kw_only=False)
     rho: float = 0.9
     momentum: float = 0.0
     epsilon: float = 1e-7

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from myad.errors import OptionError
-from myad.ops.arithmetic import minimum, power
+from myad.ops.arithmetic import power
 from myad.ops.compare import floor, where
+from myad.ops.extremes import minimum
 from myad.ops.functions import cos
 
 

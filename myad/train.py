@@ -70,6 +70,7 @@ def fit(
     Raises: DataError for data that does not fit; NotFiniteError if the loss of an epoch is NaN or
         infinite, naming the epoch.
     """
+    images, labels = np.asarray(images), np.asarray(labels)
     wanted, rule = loss_from(loss), optimizer_from(optimizer)
     check_data(model, images, labels, wanted)
     orders = epoch_orders(len(images), epochs, shuffle, order, seed)
@@ -143,6 +144,7 @@ def predict(model: Sequential, images: np.ndarray, *, batch_size: int = 32) -> n
     Args: images: (N, *input_shape), in the model's dtype, or uint8, read as numbers in [0, 1].
     """
     _at_least_one("batch_size", batch_size)
+    images = np.asarray(images)
     if len(images) == 0:
         return np.zeros((0, *model.output_shape), model.dtype)
     outputs = [
@@ -173,6 +175,7 @@ def evaluate(
     Raises: DataError for data that does not fit.
     """
     _at_least_one("batch_size", batch_size)
+    images, labels = np.asarray(images), np.asarray(labels)
     wanted, activate = absorbed(model, loss_from(loss))
     check_data(model, images, labels, wanted)
     total, right = 0.0, 0

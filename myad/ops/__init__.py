@@ -5,8 +5,9 @@ The primitives beneath them want their static parameters complete.
 """
 
 from myad.ops import methods  # noqa: F401 (installs the operators of Tensor)
-from myad.ops.arithmetic import add, divide, maximum, minimum, multiply, power, subtract
+from myad.ops.arithmetic import add, divide, multiply, power, subtract
 from myad.ops.compare import astype as cast
+from myad.ops.compare import chosen as where
 from myad.ops.compare import (
     clip,
     equal,
@@ -16,10 +17,10 @@ from myad.ops.compare import (
     not_equal,
     sign,
     stop_gradient,
-    where,
 )
 from myad.ops.compare import encoded as one_hot
 from myad.ops.conv import conv2d
+from myad.ops.extremes import max, maximum, min, minimum
 from myad.ops.functions import (
     absolute,
     cos,
@@ -44,7 +45,7 @@ from myad.ops.linalg import product as matmul
 from myad.ops.loss import sparse_softmax_cross_entropy
 from myad.ops.pool import average_pooling2d, max_pooling2d
 from myad.ops.random import random_key, random_uniform
-from myad.ops.reduce import max, mean, min, sum, var
+from myad.ops.reduce import mean, sum, var
 from myad.ops.reduce import stretched as broadcast_to
 from myad.ops.shaping import joined as concatenate
 from myad.ops.shaping import padded as pad

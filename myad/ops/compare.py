@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, describe, primitive
+from myad.core import Spec, as_weak, describe, primitive
 from myad.errors import DTypeError
 from myad.ops.reduce import unbroadcast
 from myad.ops.specs import (
@@ -214,13 +214,41 @@ def encoded(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
 
 
 def clip(x: Any, low: Any, high: Any) -> Any:
-    """`x` limited to [low, high]; beyond the limits the gradient is 0, on them it passes."""
+    """`x` limited to [low, high]; beyond the limits the gradient is 0, on them it passes.
+
+    As in NumPy, `high` wins where it is below `low`, and a limit that is NaN gives NaN.
+    Raises: DTypeError for a limit that the dtype of `x` cannot hold.
+    """
     x = as_operand(x)
-    low = as_limit(low, x)
-    high = as_limit(high, x)
-    return where(x < low, low, where(high < x, high, x))
+    low, high = as_limit(low, x), as_limit(high, x)
+    raised = where(less(x, low), low, _or_nan(low, x))
+    return where(less(high, raised), high, _or_nan(high, raised))
+
+
+def _or_nan(limit: Any, x: Any) -> Any:
+    """x, but NaN where the limit is."""
+    if type(limit) is np.ndarray and (limit.dtype.kind != "f" or not np.isnan(limit).any()):
+        return x
+    return where(equal(limit, limit), x, limit)
 
 
 def as_limit(bound: Any, x: Any) -> Any:
     """`bound` as an array of the dtype of `x`, if it is a plain number."""
-    return np.asarray(bound, x.dtype) if isinstance(bound, int | float) else as_operand(bound)
+    if not isinstance(bound, int | float) or isinstance(bound, np.generic):
+        return as_operand(bound)
+    if (type(bound) is float and x.dtype.kind != "f") or (x.dtype == BOOL and type(bound) is int):
+        raise DTypeError(f"{bound} is no {x.dtype}, and nothing is cast silently; use astype().")
+    return as_weak(bound, x.dtype)
+
+
+def chosen(condition: Any, x: Any, y: Any) -> Any:
+    """x where `condition` (booleans) holds, y elsewhere; all three are broadcast.
+
+    A plain number takes the dtype of the other one.
+    """
+    numbers = [isinstance(v, int | float) and not isinstance(v, np.generic) for v in (x, y)]
+    if numbers == [True, False]:
+        x = as_limit(x, y := as_operand(y))
+    elif numbers == [False, True]:
+        y = as_limit(y, x := as_operand(x))
+    return where(as_operand(condition), as_operand(x), as_operand(y))

@@ -14,7 +14,7 @@ import numpy as np
 from myad.core import Spec, composed, primitive
 from myad.errors import OptionError, ShapeError
 from myad.ops.index import pad, strided_embed, strided_slice, transpose
-from myad.ops.specs import check_float, check_ndim, same_dtype
+from myad.ops.specs import as_operand, check_float, check_ndim, same_dtype
 from myad.ops.windows import columns, narrow, views, wide_columns, widen
 
 
@@ -108,7 +108,7 @@ def _wide_input_gradient(dz, kernel, size, dilation):
     n, (h, w) = dz.shape[0], size
     kh, kw, c, f = kernel.shape
     wide = widen(dz, w).T
-    length = wide.shape[1] // n
+    length = (dz.shape[1] - 1) * w + dz.shape[2]
     dx = np.zeros((c, n, h * w), dz.dtype)
     for u in range(kh):
         parts = np.dot(kernel[u].reshape(-1, f), wide).reshape(kw, c, n, length)
@@ -219,8 +219,10 @@ def conv2d(
     Source: padding as Keras Conv2D.
     """
     strides, dilation = pair("strides", strides), pair("dilation", dilation)
+    images, kernel = as_operand(images), as_operand(kernel)
     check_ndim("conv2d", "N H W C", images)
     check_ndim("conv2d", "KH KW C F", kernel)
+    check_float("conv2d", images, kernel)
     if padding != "valid":
         reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape[:2], dilation, strict=True)]
         images = pad_windows(images, reach, strides, padding, 0.0)

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from myad.core import composed, primitive
-from myad.ops.compare import sign, stop_gradient, where
-from myad.ops.reduce import max as reduced_max
+from myad.ops.compare import equal, sign, stop_gradient, where
+from myad.ops.extremes import max as reduced_max
 from myad.ops.reduce import reduce_sum
 from myad.ops.reduce import sum as reduced_sum
-from myad.ops.specs import broadcast_spec, float_spec, normalize_axis, same_spec
+from myad.ops.specs import (
+    as_operand,
+    broadcast_spec,
+    check_float,
+    float_spec,
+    normalize_axis,
+    same_spec,
+)
+
+_BITS = {"f": np.dtype(np.int32), "d": np.dtype(np.int64)}  # integers as long as the floats
 
 
 @primitive
@@ -167,6 +176,8 @@ def _(k, x):
 @primitive
 def sigmoid(x):
     """1 / (1 + e⁻ˣ), computed from e^(−|x|), which cannot overflow."""
+    if x.dtype.kind != "f":  # of unsigned integers, −|x| would wrap around
+        sigmoid.shape_rule(x)
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e, np.ones((), e.dtype)) / (1 + e)
 
@@ -228,11 +239,13 @@ def _(k, x):
 
 @primitive
 def relu_gradient(dz, z):
-    """dz where z > 0, else 0.
+    """dz where z > 0, else 0, whatever dz is: an infinite one would make NaN of a product with 0.
 
-    One primitive, as a product with the comparison takes NumPy a fifth of the time of `where`.
+    One primitive, as multiplying the bits with the comparison takes a fifth of the time of `where`.
     """
-    return np.multiply(dz, z > 0)
+    if dz.dtype.char not in _BITS or dz.ndim == 0:
+        return np.where(z > 0, dz, np.zeros((), dz.dtype))
+    return np.multiply(dz.view(_BITS[dz.dtype.char]), z > 0).view(dz.dtype)
 
 
 @relu_gradient.shape
@@ -280,32 +293,53 @@ def _(x, *, axis):
 
 
 def logsumexp(x, axis=None, keepdims=False):
-    """ln Σeˣ over `axis`, with the maximum taken out, so that nothing overflows."""
+    """ln Σeˣ over `axis`, with the maximum taken out, so that nothing overflows.
+
+    Infinite x give what the limit is: −∞ counts for nothing, nothing but −∞ gives −∞, +∞ gives +∞.
+    """
+    x = as_operand(x)
+    check_float("logsumexp", x)
     top = stop_gradient(reduced_max(x, axis, keepdims=True))
-    shifted = log(reduced_sum(exp(x - top), axis, keepdims=True)) + top
+    one, zero = np.ones((), x.dtype), np.zeros((), x.dtype)
+    shift = where(absolute(top) < np.asarray(np.inf, x.dtype), top, zero)  # ∞ − ∞ would be NaN
+    total = reduced_sum(exp(x - shift), axis, keepdims=True)
+    nothing = equal(total, zero)
+    shifted = log(where(nothing, one, total)) + where(nothing, top, shift)
     return shifted if keepdims else reduced_sum(shifted, axis)
 
 
 def log_softmax(x, axis=-1):
     """ln softmax(x) along `axis`: x − logsumexp(x)."""
+    x = as_operand(x)
     return x - logsumexp(x, axis, keepdims=True)
 
 
 def softmax_along(x, axis=-1):
     """eˣ / Σeˣ along `axis`; subtracts the maximum first, so that nothing overflows."""
+    x = as_operand(x)
+    check_float("softmax", x)
     return softmax(x, axis=normalize_axis("softmax", axis, len(x.shape)))
 
 
 def silu(x):
     """x · sigmoid(x), also called swish."""
+    x = as_operand(x)
     return x * sigmoid(x)
 
 
 def leaky_relu(x, negative_slope=0.2):
-    """x where x > 0, else negative_slope · x (default slope as Keras)."""
-    return relu(x) - negative_slope * relu(-x)
+    """x where x > 0, else negative_slope · x (default slope, and derivative at 0, as Keras)."""
+    x = as_operand(x)
+    check_float("leaky_relu", x)
+    slope = np.asarray(negative_slope, x.dtype)
+    return where(x > np.zeros((), x.dtype), x, x * slope)
 
 
 def elu(x, alpha=1.0):
-    """x where x > 0, else alpha · (eˣ − 1)."""
-    return relu(x) + alpha * (exp(-relu(-x)) - 1.0)
+    """x where x > 0, else alpha · (eˣ − 1); the derivative at 0 is alpha."""
+    x = as_operand(x)
+    check_float("elu", x)
+    zero, one, scale = np.zeros((), x.dtype), np.ones((), x.dtype), np.asarray(alpha, x.dtype)
+    above = x > zero
+    low = where(above, zero, x)  # eˣ overflows in the branch that is not taken
+    return where(above, x, scale * (exp(low) - one))

@@ -7,7 +7,7 @@ from typing import Any
 
 from myad import backward
 from myad.core import Tensor
-from myad.ops import arithmetic, compare, functions, linalg, reduce, shaping
+from myad.ops import arithmetic, compare, extremes, functions, linalg, reduce, shaping
 
 
 def _swapped(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,8 +41,8 @@ METHODS: dict[str, Callable[..., Any]] = {
     "astype": compare.astype,
     "sum": reduce.sum,
     "mean": reduce.mean,
-    "max": reduce.max,
-    "min": reduce.min,
+    "max": extremes.max,
+    "min": extremes.min,
     "var": reduce.var,
     "reshape": shaping.reshaped,
     "transpose": lambda x, *axes: shaping.permute(

@@ -13,7 +13,7 @@ import numpy as np
 from myad.core import Spec, primitive
 from myad.errors import ShapeError
 from myad.ops.conv import pad_windows, pair
-from myad.ops.specs import check_float, check_ndim
+from myad.ops.specs import as_operand, check_float, check_ndim
 from myad.ops.windows import join_tiles, split_tiles, views
 
 
@@ -21,7 +21,8 @@ from myad.ops.windows import join_tiles, split_tiles, views
 def max_pool2d(x, *, pool_size, strides):
     """Largest pixel of each window, without padding: (N, H, W, C) → (N, H', W', C).
 
-    Of equal maxima, the first in row-major order gets the gradient (as TensorFlow and PyTorch).
+    Of equal maxima, the first in row-major order gets the gradient (as TensorFlow and PyTorch), of
+    a window with NaN its first pixel.
     """
     (kh, kw), (sh, sw) = pool_size, strides
     oh, ow = _outputs(x, pool_size, strides)
@@ -95,18 +96,30 @@ def max_pool2d_gradient(dz, z, x, *, pool_size, strides):
         pixels, top = split_tiles(x, pool_size, out), z.reshape(-1)
         tiles = np.empty(pixels.shape, dz.dtype)
         for pixel, tile in zip(pixels[:-1], tiles[:-1], strict=True):
-            np.multiply(rest, pixel == top, out=tile)
-            np.subtract(rest, tile, out=rest)
+            _hand_out(rest, pixel, top, tile)
         tiles[-1] = rest
         return join_tiles(tiles, pool_size, out, x.shape)
     dx = np.zeros(x.shape, dz.dtype)
     rest = rest.reshape(dz.shape)
+    share = np.empty_like(rest)
     sources, targets = views(x, pool_size, out, strides), views(dx, pool_size, out, strides)
     for (_, _, pixel), (_, _, target) in zip(sources, targets, strict=True):
-        share = rest * (pixel == z)
+        _hand_out(rest, pixel, z, share)
         target += share
-        rest -= share
     return dx
+
+
+def _hand_out(rest, pixel, top, share):
+    """Move from `rest` to `share` what belongs to pixels that are the maximum.
+
+    "Not below the maximum" is true of NaN, too. Bits are multiplied with 1 or 0, not numbers: an
+    infinite gradient would make NaN of the product with 0, and of the difference from itself.
+    """
+    below = np.less(pixel, top)
+    bits = np.dtype(f"i{rest.itemsize}")
+    left = np.multiply(rest.view(bits), below)
+    np.subtract(rest.view(bits), left, out=share.view(bits))
+    rest.view(bits)[...] = left
 
 
 @max_pool2d_gradient.shape
@@ -136,7 +149,7 @@ def max_pool2d_pick(t, z, x, *, pool_size, strides):
     pixels = views(x, pool_size, z.shape[1:3], strides)
     sources = views(t, pool_size, z.shape[1:3], strides)
     for (_, _, pixel), (_, _, source) in zip(pixels, sources, strict=True):
-        first = free & (pixel == z)
+        first = free & ~np.less(pixel, z)
         np.copyto(picked, source, where=first)
         free &= ~first
     return picked
@@ -228,7 +241,9 @@ def max_pooling2d(
     Raises: ShapeError if a window exceeds the image.
     """
     pool_size, strides = _pool_options(pool_size, strides)
+    images = as_operand(images)
     check_ndim("pooling", "N H W C", images)
+    check_float("pooling", images)
     images = pad_windows(images, pool_size, strides, padding, -math.inf)
     return max_pool2d(images, pool_size=pool_size, strides=strides)
 
@@ -241,7 +256,9 @@ def average_pooling2d(
     Arguments and errors as `max_pooling2d`.
     """
     pool_size, strides = _pool_options(pool_size, strides)
+    images = as_operand(images)
     check_ndim("pooling", "N H W C", images)
+    check_float("pooling", images)
     total = sum_pool2d(
         pad_windows(images, pool_size, strides, padding, 0.0), pool_size=pool_size, strides=strides
     )

@@ -50,12 +50,27 @@ def getitem(x: Any, index: Any) -> Any:
                 "indexing: arrays of integers cannot be mixed with slices, `...` or numbers;"
                 " index twice, or use take(x, indices, axis)."
             )
-        return gather(x, *_integer_arrays([np.asarray(i) for i in index]))
+        return gather(x, *_integer_arrays([_index_array(i) for i in index], x.shape))
     return _basic_index(x, index)
 
 
-def _integer_arrays(arrays: list[np.ndarray]) -> list[np.ndarray]:
-    return [i for a in arrays for i in (np.nonzero(a) if a.dtype == bool else (a,))]
+def _index_array(index: Any) -> Any:
+    array = as_operand(index)
+    # NumPy makes floats of an empty list, and takes it for an index all the same
+    return array.astype(np.intp) if isinstance(index, list) and array.size == 0 else array
+
+
+def _integer_arrays(arrays: list[np.ndarray], shape: tuple[int, ...]) -> list[np.ndarray]:
+    found: list[np.ndarray] = []
+    for a in arrays:
+        if a.dtype != bool:
+            found.append(a)
+            continue
+        covered = tuple(shape[len(found) : len(found) + a.ndim])
+        if a.shape != covered or not a.ndim:
+            raise ShapeError(f"indexing: a mask {a.shape} for axes of lengths {covered}.")
+        found += np.nonzero(a)
+    return found
 
 
 def _basic_index(x: Any, index: tuple[Any, ...]) -> Any:
@@ -102,7 +117,7 @@ def _range(i: Any, length: int) -> range:
 
 def take(x: Any, indices: Any, axis: int = 0) -> Any:
     """Slices of `x` at the integers `indices` along `axis`: x[..., indices, ...]."""
-    x, indices = as_operand(x), as_operand(indices)
+    x, indices = as_operand(x), _index_array(indices)
     (axis,) = normalize_axis("take", axis, len(x.shape))
     front = (axis, *[a for a in range(len(x.shape)) if a != axis])
     picked = gather(transpose(x, axes=front), indices)

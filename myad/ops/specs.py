@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, Tensor, describe
+from myad.core import Spec, Tensor, as_constant, describe
 from myad.errors import DTypeError, ShapeError
 
 BOOL = np.dtype(bool)
+FLOAT64 = np.dtype(float)
 
 
 def same_dtype(name: str, *inputs: Any) -> np.dtype:
@@ -87,5 +88,11 @@ def normalize_axis(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
 
 
 def as_operand(x: Any) -> Any:
-    """`x` if it is a tensor or an array, otherwise the array made of it."""
-    return x if type(x) is Tensor or type(x) is np.ndarray else np.asarray(x)
+    """`x` if it is a tensor or an array, otherwise the array made of it. Raises DTypeError."""
+    return x if type(x) is Tensor or type(x) is np.ndarray else as_constant(x, ())
+
+
+def as_float(x: Any) -> Any:
+    """`x` as an operand; integers and booleans in float64, as NumPy averages them."""
+    x = as_operand(x)
+    return x if x.dtype.kind == "f" else x.astype(FLOAT64)

@@ -30,7 +30,7 @@ def wide_columns(images: np.ndarray, size: Pair, out: Pair, dilation: Pair) -> n
         images,
         strides=(dilation[0] * w * item, dilation[1] * item, h * w * item, item),
     )
-    return windows.reshape(-1, n * length)
+    return windows.reshape(size[0] * size[1], n * length)
 
 
 def widen(z: np.ndarray, width: int) -> np.ndarray:
@@ -62,7 +62,7 @@ def columns(images: np.ndarray, size: Pair, out: Pair, strides: Pair, dilation: 
         images,
         strides=(sn, sh * strides[0], sw * strides[1], sh * dilation[0], sw * dilation[1], sc),
     )
-    return windows.reshape(n * out[0] * out[1], -1)
+    return windows.reshape(n * out[0] * out[1], size[0] * size[1] * c)
 
 
 def views(

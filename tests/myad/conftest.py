@@ -90,6 +90,7 @@ CASES = {
     "reduce_sum-kept": row("reduce_sum", normal(3, 1, 2), axis=(1,), keepdims=True),
     "reduce_max": row("reduce_max", distinct(3, 4), axis=(1,)),
     "reduce_max-all": row("reduce_max", distinct(3, 4), axis=(0, 1), keepdims=True),
+    "reduce_min": row("reduce_min", distinct(3, 4), axis=(0,), keepdims=True),
     "stop_gradient": row("stop_gradient", normal(3)),
     "add": row("add", normal(3, 4), normal(3, 4)),
     "add-broadcast": row("add", normal(4), normal(2, 3, 4)),

@@ -189,3 +189,10 @@ def test_a_name_or_an_optimizer_is_taken():
     rule = myad.RMSprop()
     assert optimizer_from(rule) is rule
     assert loss_from("mean_squared_error") == myad.MeanSquaredError()
+
+
+@pytest.mark.parametrize("rule", [myad.SGD, myad.Adam, myad.RMSprop])
+def test_the_learning_rate_may_be_given_by_position(rule):
+    assert rule(0.5) == rule(learning_rate=0.5)
+    with pytest.raises(TypeError, match="positional"):
+        rule(0.5, 0.9)

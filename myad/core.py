@@ -189,7 +189,6 @@ class Tensor:
     """
 
     __slots__ = ("grad", "inputs", "op", "order", "static", "tracked", "value")
-    __array_ufunc__ = None  # so that `array + tensor` asks the tensor
 
     value: Any
     grad: Tensor | None
@@ -306,7 +305,7 @@ class Tensor:
 
     __hash__ = object.__hash__
 
-    if TYPE_CHECKING:  # operators and methods are installed by myad.ops.methods
+    if TYPE_CHECKING:  # operators, methods and NumPy's protocols are installed by myad.ops
 
         def __getattr__(self, name: str) -> Any: ...
         def __add__(self, other: Any) -> Tensor: ...

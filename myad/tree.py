@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from myad.errors import OptionError, TreeError
@@ -38,7 +37,8 @@ class Structure(NamedTuple):
             return "{" + ", ".join(f"{key!r}: {text}" for key, text in pairs) + "}"
         if self.kind is type(None):
             return "None"
-        left, right = {tuple: "()", list: "[]"}.get(self.kind, (f"{self.kind.__name__}(", ")"))
+        brackets: dict[Any, Any] = {tuple: "()", list: "[]"}
+        left, right = brackets.get(self.kind, (f"{self.kind.__name__}(", ")"))
         comma = "," if self.kind is tuple and len(inside) == 1 else ""
         return f"{left}{', '.join(inside)}{comma}{right}"
 
@@ -46,6 +46,7 @@ class Structure(NamedTuple):
 LEAF = Structure(None, None, ())
 _NUMBERS = [str(n) for n in range(64)]
 _registered: dict[type, Node] = {}
+_found: dict[Any, Node | None] = {}  # what `_find_node` said of the types met so far
 
 
 def register_pytree_node(
@@ -106,7 +107,7 @@ def _register(kind: type, node: Node) -> None:
     if kind in _registered or kind in _BUILT_IN:
         raise OptionError(f"tree: {kind.__name__} is a node already.")
     _registered[kind] = node
-    _node_of.cache_clear()
+    _found.clear()
 
 
 def _numbers(n: int) -> Sequence[str]:
@@ -129,9 +130,16 @@ _BUILT_IN: dict[type, Node] = {
 }
 
 
-@lru_cache
-def _node_of(kind: type) -> Node | None:
+def _node_of(kind: Any) -> Node | None:
     """How to take a `kind` apart, or None if it is a leaf."""
+    try:
+        return _found[kind]
+    except KeyError:
+        node = _found[kind] = _find_node(kind)
+        return node
+
+
+def _find_node(kind: Any) -> Node | None:
     node = _BUILT_IN.get(kind) or _registered.get(kind)
     if node is None and issubclass(kind, tuple) and hasattr(kind, "_fields"):
         return Node(lambda x: (x, kind._fields, None), lambda rest, children: kind(*children))

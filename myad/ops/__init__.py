@@ -1,112 +1,76 @@
 """The operations, one file per family; importing this installs the operators of Tensor.
 
-The names here are what users call: they take numbers and lists too, negative axes, -1 in a shape.
-The primitives beneath them want their static parameters complete.
+The imports below are the one list of public names: `__all__`, the names of `myad` itself, the
+methods of Tensor and what NumPy's functions are mapped to are made of it. These functions take
+numbers and lists too, negative axes, -1 in a shape; the primitives beneath them want their static
+parameters complete.
 """
 
-from myad.ops import methods  # noqa: F401 (installs the operators of Tensor)
-from myad.ops.arithmetic import add, divide, multiply, power, subtract
+# ruff: noqa: F401 (what is imported here is what the package offers)
+
+from myad.ops import methods, protocols
+from myad.ops.arithmetic import add as add
+from myad.ops.arithmetic import divide as divide
+from myad.ops.arithmetic import multiply as multiply
+from myad.ops.arithmetic import power as power
+from myad.ops.arithmetic import subtract as subtract
 from myad.ops.compare import astype as cast
 from myad.ops.compare import chosen as where
-from myad.ops.compare import (
-    clip,
-    equal,
-    floor,
-    less,
-    less_equal,
-    not_equal,
-    sign,
-    stop_gradient,
-)
+from myad.ops.compare import clip as clip
 from myad.ops.compare import encoded as one_hot
-from myad.ops.conv import conv2d
-from myad.ops.extremes import max, maximum, min, minimum
-from myad.ops.functions import (
-    absolute,
-    cos,
-    elu,
-    exp,
-    leaky_relu,
-    log,
-    log_softmax,
-    logsumexp,
-    negative,
-    relu,
-    sigmoid,
-    silu,
-    sin,
-    softplus,
-    sqrt,
-    tanh,
-)
+from myad.ops.compare import equal as equal
+from myad.ops.compare import floor as floor
+from myad.ops.compare import greater as greater
+from myad.ops.compare import greater_equal as greater_equal
+from myad.ops.compare import less as less
+from myad.ops.compare import less_equal as less_equal
+from myad.ops.compare import not_equal as not_equal
+from myad.ops.compare import sign as sign
+from myad.ops.compare import stop_gradient as stop_gradient
+from myad.ops.conv import conv2d as conv2d
+from myad.ops.extremes import max as max
+from myad.ops.extremes import maximum as maximum
+from myad.ops.extremes import min as min
+from myad.ops.extremes import minimum as minimum
+from myad.ops.functions import absolute as absolute
+from myad.ops.functions import cos as cos
+from myad.ops.functions import elu as elu
+from myad.ops.functions import exp as exp
+from myad.ops.functions import leaky_relu as leaky_relu
+from myad.ops.functions import log as log
+from myad.ops.functions import log_softmax as log_softmax
+from myad.ops.functions import logsumexp as logsumexp
+from myad.ops.functions import negative as negative
+from myad.ops.functions import relu as relu
+from myad.ops.functions import sigmoid as sigmoid
+from myad.ops.functions import silu as silu
+from myad.ops.functions import sin as sin
 from myad.ops.functions import softmax_along as softmax
-from myad.ops.linalg import einsum
+from myad.ops.functions import softplus as softplus
+from myad.ops.functions import sqrt as sqrt
+from myad.ops.functions import tanh as tanh
+from myad.ops.linalg import einsum as einsum
 from myad.ops.linalg import product as matmul
-from myad.ops.loss import sparse_softmax_cross_entropy
-from myad.ops.pool import average_pooling2d, max_pooling2d
-from myad.ops.random import random_key, random_uniform
-from myad.ops.reduce import mean, sum, var
+from myad.ops.loss import sparse_softmax_cross_entropy as sparse_softmax_cross_entropy
+from myad.ops.pool import average_pooling2d as average_pooling2d
+from myad.ops.pool import max_pooling2d as max_pooling2d
+from myad.ops.random import random_key as random_key
+from myad.ops.random import random_uniform as random_uniform
+from myad.ops.reduce import mean as mean
 from myad.ops.reduce import stretched as broadcast_to
+from myad.ops.reduce import sum as sum
+from myad.ops.reduce import var as var
 from myad.ops.shaping import joined as concatenate
 from myad.ops.shaping import padded as pad
 from myad.ops.shaping import permute as transpose
 from myad.ops.shaping import reshaped as reshape
-from myad.ops.shaping import stack, take
+from myad.ops.shaping import stack as stack
+from myad.ops.shaping import take as take
 
-__all__ = [
-    "absolute",
-    "add",
-    "average_pooling2d",
-    "broadcast_to",
-    "cast",
-    "clip",
-    "concatenate",
-    "conv2d",
-    "cos",
-    "divide",
-    "einsum",
-    "elu",
-    "equal",
-    "exp",
-    "floor",
-    "leaky_relu",
-    "less",
-    "less_equal",
-    "log",
-    "log_softmax",
-    "logsumexp",
-    "matmul",
-    "max",
-    "max_pooling2d",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "multiply",
-    "negative",
-    "not_equal",
-    "one_hot",
-    "pad",
-    "power",
-    "random_key",
-    "random_uniform",
-    "relu",
-    "reshape",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "softmax",
-    "softplus",
-    "sparse_softmax_cross_entropy",
-    "sqrt",
-    "stack",
-    "stop_gradient",
-    "subtract",
-    "sum",
-    "take",
-    "tanh",
-    "transpose",
-    "var",
-    "where",
-]
+__all__ = sorted(
+    name for name, thing in list(globals().items()) if callable(thing) and name[0] != "_"
+)
+PUBLIC = {name: globals()[name] for name in __all__}
+
+methods.install(PUBLIC)
+protocols.install(PUBLIC)

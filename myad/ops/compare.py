@@ -61,6 +61,16 @@ for _op, _word in ((equal, "eq"), (not_equal, "ne"), (less, "lt"), (less_equal, 
     _op.kernel(_comparison_kernel(_word))
 
 
+def greater(x, y):
+    """Where x > y, elementwise: booleans."""
+    return less(y, x)
+
+
+def greater_equal(x, y):
+    """Where x ≥ y, elementwise: booleans."""
+    return less_equal(y, x)
+
+
 @primitive
 def sign(x):
     """−1, 0 or 1 by the sign of x; its derivative is 0."""

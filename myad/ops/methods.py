@@ -2,62 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from myad import backward
 from myad.core import Tensor
-from myad.ops import arithmetic, compare, extremes, functions, linalg, reduce, shaping
+from myad.ops.shaping import getitem
+
+Function = Callable[..., Any]
+OPERATORS = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
+    "matmul": "matmul",
+}  # fmt: skip
+COMPARISONS = {
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
+    "ge": "greater_equal",
+}  # fmt: skip
 
 
-def _swapped(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda x, y: function(y, x)
+def install(public: Mapping[str, Function]) -> None:
+    """Give Tensor its operators, and the methods of an array that are operations in `public`."""
+    for name, op in OPERATORS.items():
+        setattr(Tensor, f"__{name}__", _operator(public[op]))
+        setattr(Tensor, f"__r{name}__", _swapped(public[op]))
+    for name, op in COMPARISONS.items():
+        setattr(Tensor, f"__{name}__", _operator(public[op]))
+    for name, function in {**_array_methods(public), **_special_methods(public)}.items():
+        setattr(Tensor, name, function)
 
 
-def _operator(function: Callable[..., Any]) -> Callable[..., Any]:
+def _operator(function: Function) -> Function:
     return lambda x, y: function(x, y)
 
 
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "add": arithmetic.add,
-    "sub": arithmetic.subtract,
-    "mul": arithmetic.multiply,
-    "truediv": arithmetic.divide,
-    "pow": arithmetic.power,
-    "matmul": linalg.product,
-}
-COMPARISONS: dict[str, Callable[..., Any]] = {
-    "eq": compare.equal,
-    "ne": compare.not_equal,
-    "lt": compare.less,
-    "le": compare.less_equal,
-    "gt": _swapped(compare.less),
-    "ge": _swapped(compare.less_equal),
-}
-METHODS: dict[str, Callable[..., Any]] = {
-    "__neg__": lambda x: functions.negative(x),
-    "__abs__": lambda x: functions.absolute(x),
-    "__getitem__": shaping.getitem,
-    "astype": compare.astype,
-    "sum": reduce.sum,
-    "mean": reduce.mean,
-    "max": extremes.max,
-    "min": extremes.min,
-    "var": reduce.var,
-    "reshape": shaping.reshaped,
-    "transpose": lambda x, *axes: shaping.permute(
-        x, None if not axes else axes[0] if isinstance(axes[0], tuple | list) else axes
-    ),
-    "flatten": lambda x: shaping.reshaped(x, -1),
-    "clip": compare.clip,
-    "backward": backward.backward,
-}
+def _swapped(function: Function) -> Function:
+    return lambda x, y: function(y, x)
 
-for _name, _function in OPERATORS.items():
-    setattr(Tensor, f"__{_name}__", _operator(_function))
-    setattr(Tensor, f"__r{_name}__", _swapped(_function))
-for _name, _function in COMPARISONS.items():
-    setattr(Tensor, f"__{_name}__", _operator(_function))
-for _name, _function in METHODS.items():
-    setattr(Tensor, _name, _function)
-setattr(Tensor, "T", property(shaping.permute))  # noqa: B010 (mypy knows no attribute T)
+
+def _array_methods(public: Mapping[str, Function]) -> dict[str, Function]:
+    return {name: op for name, op in public.items() if hasattr(np.ndarray, name)}
+
+
+def _special_methods(public: Mapping[str, Function]) -> dict[str, Any]:
+    def transpose(x: Any, *axes: Any) -> Any:
+        """`x` with its axes reversed, or in the order of the numbers (or the tuple) `axes`."""
+        several = axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes
+        return public["transpose"](x, several or None)
+
+    return {
+        "__neg__": lambda x: public["negative"](x),
+        "__abs__": lambda x: public["absolute"](x),
+        "__getitem__": getitem,
+        "astype": public["cast"],
+        "transpose": transpose,
+        "flatten": lambda x: public["reshape"](x, -1),
+        "backward": backward.backward,
+        "T": property(lambda x: public["transpose"](x)),
+    }

@@ -116,9 +116,12 @@ def with_aliases(
         ) from None
 
 
-def any_tensor(args: Any) -> bool:
-    """Whether a leaf of `args` is a Tensor."""
-    return any(type(leaf) is Tensor for leaf in leaves(args))
+def any_tensor(args: Any, options: Any = None) -> bool:
+    """Whether a leaf of `args`, or of the keyword arguments `options`, is a Tensor."""
+    for leaf in leaves(args):
+        if type(leaf) is Tensor:
+            return True
+    return bool(options) and any_tensor(options)
 
 
 def others(bit: int, *tensors: Any) -> int:

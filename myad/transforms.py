@@ -70,7 +70,7 @@ def value_and_grad(function: Function, argnums: Any = 0, has_aux: bool = False) 
     check_argnums(argnums)
 
     def transformed(*args: Any, **options: Any) -> Any:
-        boxed = any_tensor((args, options))
+        boxed = any_tensor(args, options)
         chosen = positions(argnums, len(args))
         bit = take_bit()
         before = thread_state.active
@@ -114,7 +114,7 @@ class _Pullback:
 
     def __init__(self, function: Function, primals: tuple[Any, ...], has_aux: bool, options: Any):
         self._bit = take_bit()
-        self._boxed = any_tensor((primals, options))
+        self._boxed = any_tensor(primals, options)
         self._targets = with_aliases(primals, range(len(primals)), self._bit, "vjp")
         with tracking(self._bit):
             output, aux = split_aux(function(*self._targets, **options), has_aux, "vjp")
@@ -157,7 +157,7 @@ def jvp(
     Returns: (value, tangent), and with `has_aux` what else the function returned.
     """
     primals, tangents = _arguments("primals", primals), _arguments("tangents", tangents)
-    boxed = any_tensor((primals, tangents, options))
+    boxed = any_tensor((primals, tangents), options)
     directions = matching_leaves("jvp: the tangents", tangents, flatten(primals)[1])
     with own_bit() as bit:
         aliases = with_aliases(primals, range(len(primals)), bit, "jvp")
@@ -251,7 +251,7 @@ def jacobian(function: Function, argnums: Any = 0, has_aux: bool = False) -> Fun
 
         moving = [args[i] for i in chosen]
         _, pullback, *aux = vjp(of_chosen, *moving, has_aux=has_aux)
-        boxed = any_tensor((args, options))
+        boxed = any_tensor(args, options)
         parts = [_rows(pullback, z, moving, boxed) for z in pullback.outputs]
         single = isinstance(argnums, int)
         result = unflatten(pullback.structure, [p[0] if single else tuple(p) for p in parts])

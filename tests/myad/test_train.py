@@ -244,3 +244,15 @@ def test_data_that_does_not_fit_is_refused(data):
         myad.evaluate(small(), images, np.where(labels == 1, 4, labels))
     with pytest.raises(errors.DataError, match="0 images and 0 labels"):
         myad.fit(small(), images[:0], labels[:0])
+
+
+def test_lists_are_arrays(data):
+    images, labels = data[0][:12] / 255, data[1][:12].astype(int)
+    found = []
+    for x, y in ((images, labels), (images.tolist(), labels.tolist())):
+        model = small(dtype="float64")
+        history = myad.fit(model, x, y, epochs=1, progress=False, validation_data=(x, y))
+        outputs = myad.predict(model, x)
+        found.append((history.loss, history.val_accuracy, myad.evaluate(model, x, y), outputs))
+    assert found[0][:3] == found[1][:3]
+    np.testing.assert_array_equal(found[0][3], found[1][3])

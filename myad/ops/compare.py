@@ -220,7 +220,10 @@ def astype(x: Any, dtype: Any) -> Any:
 
 def encoded(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
     """One row of the identity matrix (classes × classes) per label; zeros for a label outside."""
-    return one_hot(as_operand(labels), classes=int(classes), dtype=np.dtype(dtype))
+    labels = as_operand(labels)
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"one_hot: labels must be integers.{describe(labels)}")
+    return one_hot(labels, classes=int(classes), dtype=np.dtype(dtype))
 
 
 def clip(x: Any, low: Any, high: Any) -> Any:

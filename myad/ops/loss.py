@@ -23,6 +23,8 @@ def sparse_softmax_cross_entropy(logits, labels):
     Args: logits: (N, K); labels: (N,) integers in [0, K).
     Returns: (N,) losses. Raises: DataError for a label out of range.
     """
+    if labels.dtype.kind not in "iu" or labels.shape != logits.shape[:1]:
+        sparse_softmax_cross_entropy.shape_rule(logits, labels)  # NumPy would mask, or stretch them
     top = np.maximum.reduce(logits, axis=1, keepdims=True)  # exp overflows float32 above 88.7
     shifted = logits - top
     if labels.dtype.kind == "i" and labels.size and labels.min() < 0:

@@ -26,6 +26,8 @@ def random_uniform(key, *, shape, dtype):
 
     Args: key: uint32 (2,), (seed, counter). Use another counter for every draw.
     """
+    if key.dtype != np.uint32 or key.shape != (2,):
+        random_uniform.shape_rule(key, shape=shape, dtype=dtype)
     seed, counter = key[0:1], key[1:2]  # arrays: NumPy warns when a scalar product wraps around
     one = np.ones(1, np.uint32)
     start = mix(mix(seed * np.uint32(SEED_WEIGHT) + one) + counter * np.uint32(COUNTER_WEIGHT))

@@ -51,6 +51,11 @@ REFUSED = {
         lambda: ops.max_pooling2d(np.ones((1, 2, 2, 1), int)),
         "pooling: needs floating-point.*int64",
     ),
+    "float labels": (lambda: ops.one_hot(np.ones(2, np.float32), 3), "one_hot: labels must be"),
+    "boolean labels": (
+        lambda: ops.sparse_softmax_cross_entropy(np.ones((2, 3)), np.array([True, True])),
+        "cross-entropy: labels must be integers.*bool",
+    ),
     "words": (lambda: ops.relu("abc"), "'abc' is neither a tensor"),
     "an uneven list": (lambda: ops.sum([[1.0], [1.0, 2.0]]), "neither a tensor"),
 }
@@ -175,6 +180,34 @@ def test_lists_of_two_inputs():
     np.testing.assert_array_equal(ops.matmul([[1.0, 2.0]], [3.0, 4.0]), [11])
     np.testing.assert_array_equal((Tensor([1.0, 2.0]) * [3.0, 4.0]).value, [3, 8])
     myad.check_gradient(lambda x, y: x * y, [[1.0, 2.0], [3.0, 4.0]])
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "i8", "u1", "u8", "?"])
+def test_images_of_every_dtype(dtype):
+    images = np.arange(32).reshape(2, 4, 4, 1).astype(dtype)
+    kernel = np.ones((2, 2, 1, 1), dtype)
+    tiles = images.reshape(2, 2, 2, 2, 2, 1).astype(float)
+    cases = [
+        (lambda x: ops.conv2d(x, kernel, strides=2), tiles.sum((2, 4))),
+        (lambda x: ops.max_pooling2d(x, 2), tiles.max((2, 4))),
+        (lambda x: ops.average_pooling2d(x, 2), tiles.mean((2, 4))),
+    ]
+    for op, expected in cases:
+        for given in (images, Tensor(images)):
+            if images.dtype.kind == "f":
+                found = op(given)
+                assert found.dtype == images.dtype
+                np.testing.assert_array_equal(getattr(found, "value", found), expected)
+            else:
+                with pytest.raises(errors.DTypeError, match=images.dtype.name):
+                    op(given)
+
+
+def test_labels_and_keys_are_not_stretched_or_cast():
+    with pytest.raises(errors.ShapeError, match=r"needs logits \(N, K\), labels \(N,\)"):
+        ops.sparse_softmax_cross_entropy(np.ones((3, 2)), np.array([1]))
+    with pytest.raises(errors.ShapeError, match="key must be uint32"):
+        ops.random_uniform(np.array([1, 2]), shape=(2,), dtype=np.dtype("f4"))
 
 
 def test_empty_batches_of_images():

@@ -10,11 +10,12 @@ anybody else follows it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from myad.constants import as_constant, describe
 from myad.errors import DTypeError, GraphError, MyadError, OptionError, ShapeError, TraceError
 from myad.recording import LEAF_BIT, next_order, thread_state
 
@@ -127,7 +128,7 @@ class Primitive:
         """The value for numbers and lists, made arrays, or what is wrong with the inputs."""
         if isinstance(fault, MyadError):
             raise fault
-        arrays = inputs if plain else tuple([as_constant(x, ()) for x in inputs])
+        arrays = inputs if plain else tuple([as_constant(x) for x in inputs])
         return self._evaluate(list(arrays), static)
 
     def _evaluate(self, values: list[Any], static: dict[str, Any]) -> Any:
@@ -323,42 +324,8 @@ _NOTHING: dict[str, Any] = {}
 
 def _with_constants(inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
     """`inputs` with numbers and lists turned into arrays, and the values of all."""
+    dtypes = [x.dtype for x in inputs if type(x) is Tensor]
     ready = tuple(
-        [x if type(x) is Tensor or type(x) is ndarray else as_constant(x, inputs) for x in inputs]
+        [x if type(x) is Tensor or type(x) is ndarray else as_constant(x, dtypes) for x in inputs]
     )
     return ready, [x.value if type(x) is Tensor else x for x in ready]
-
-
-def as_constant(x: Any, others: Iterable[Any]) -> ndarray:
-    """`x` as an array; a Python number takes the dtype of the tensors beside it, as in NumPy."""
-    if isinstance(x, int | float) and not isinstance(x, np.generic):
-        for other in others:
-            if (
-                type(other) is Tensor
-                and other.dtype.kind in _WEAK[type(x) is float, type(x) is bool]
-            ):
-                return as_weak(x, other.dtype)
-    try:
-        array = np.asarray(x)
-    except ValueError:  # lists of unequal lengths
-        array = np.empty((), object)
-    if array.dtype.kind not in "fiubc":
-        raise DTypeError(f"{x!r:.80} is neither a tensor, nor an array, nor a number.")
-    return array
-
-
-# by whether it is a float and whether it is a bool: the kinds of dtypes that a number takes on
-_WEAK = {(True, False): "fc", (False, False): "fciu", (False, True): "fciub"}
-
-
-def as_weak(x: Any, dtype: np.dtype) -> ndarray:
-    """The Python number `x` in `dtype`. Raises DTypeError if it does not fit."""
-    try:
-        return np.asarray(x, dtype=dtype)
-    except OverflowError:
-        raise DTypeError(f"{x} is out of the range of {dtype}; use astype().") from None
-
-
-def describe(*values: Any) -> str:
-    """Shapes and dtypes of the inputs, one indented line each, for error messages."""
-    return "".join(f"\n  input {i}: {tuple(v.shape)} {v.dtype}" for i, v in enumerate(values))

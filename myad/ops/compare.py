@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, as_weak, describe, primitive
+from myad.constants import as_weak, describe
+from myad.core import Spec, primitive
 from myad.errors import DTypeError
 from myad.ops.reduce import unbroadcast
 from myad.ops.specs import (

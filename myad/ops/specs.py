@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, Tensor, as_constant, describe
+from myad.constants import as_constant, describe
+from myad.core import Spec, Tensor
 from myad.errors import DTypeError, ShapeError
 
 BOOL = np.dtype(bool)
@@ -89,7 +90,7 @@ def normalize_axis(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
 
 def as_operand(x: Any) -> Any:
     """`x` if it is a tensor or an array, otherwise the array made of it. Raises DTypeError."""
-    return x if type(x) is Tensor or type(x) is np.ndarray else as_constant(x, ())
+    return x if type(x) is Tensor or type(x) is np.ndarray else as_constant(x)
 
 
 def as_float(x: Any) -> Any:

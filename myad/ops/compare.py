@@ -227,16 +227,21 @@ def encoded(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
     return one_hot(labels, classes=int(classes), dtype=np.dtype(dtype))
 
 
-def clip(x: Any, low: Any, high: Any) -> Any:
+def clip(x: Any, low: Any = None, high: Any = None) -> Any:
     """`x` limited to [low, high]; beyond the limits the gradient is 0, on them it passes.
 
-    As in NumPy, `high` wins where it is below `low`, and a limit that is NaN gives NaN.
+    A limit that is None is none. As in NumPy, `high` wins where it is below `low`, and a limit that
+    is NaN gives NaN.
     Raises: DTypeError for a limit that the dtype of `x` cannot hold.
     """
     x = as_operand(x)
-    low, high = as_limit(low, x), as_limit(high, x)
-    raised = where(less(x, low), low, _or_nan(low, x))
-    return where(less(high, raised), high, _or_nan(high, raised))
+    if low is not None:
+        low = as_limit(low, x)
+        x = where(less(x, low), low, _or_nan(low, x))
+    if high is not None:
+        high = as_limit(high, x)
+        x = where(less(high, x), high, _or_nan(high, x))
+    return x
 
 
 def _or_nan(limit: Any, x: Any) -> Any:

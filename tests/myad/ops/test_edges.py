@@ -34,6 +34,8 @@ def test_clip_is_numpys():
         both = np.full(5, low), Tensor(np.full(5, high))
         np.testing.assert_array_equal(ops.clip(Tensor(x), *both).value, np.clip(x, low, high))
     np.testing.assert_array_equal(ops.clip(Tensor([1, 5, 9]), 2, 6).value, [2, 5, 6])
+    np.testing.assert_array_equal(ops.clip(Tensor([1, 5, 9]), None, 6).value, [1, 5, 6])
+    np.testing.assert_array_equal(np.clip(Tensor([1, 5, 9]), 2, None).value, [2, 5, 9])
     np.testing.assert_array_equal(slope(lambda x: ops.clip(x, 0, 1), [-1, 0, 0.5, 1, 2]),
                                   [0, 1, 1, 1, 0])  # fmt: skip
 

@@ -1,0 +1,21 @@
+"""What compiled code may refuse; anything else that is refused counts as a failure.
+
+docs/myad.md lists the same for users.
+"""
+
+from __future__ import annotations
+
+import re
+
+REFUSALS = {
+    "places that data decides (gather, scatter_add)": r"no kernel rule for (gather|scatter_add)",
+    "an element type": r"dtype that cannot be compiled",
+}
+
+
+def kind_of(refusal: str) -> str | None:
+    """The key of `REFUSALS` that a CompileError's first line falls under; None for none."""
+    for kind, pattern in REFUSALS.items():
+        if re.search(pattern, refusal):
+            return kind
+    return None

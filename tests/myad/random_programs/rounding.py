@@ -1,0 +1,187 @@
+"""How far results may differ because numbers are rounded: measured, not guessed.
+
+Compiled code computes the same numbers in another order: sums are reassociated, products fused
+into sums, quotients taken as products, `exp` and friends come from another library. Each operation
+then errs by a few units of its own rounding error. What that does to a result depends on the
+program (cancellation, division by small numbers, a comparison whose sides are nearly equal), so it
+is measured: the recorded program runs again, with every rounding operation's result moved up or
+down at random by `UNITS` of its rounding error, and the results' largest move is what is allowed.
+
+Two refinements keep that sharp. An operation whose result is exact in every order (sums and
+products of short binary fractions) is not moved: a `Grid` per value tells. And what only moves or
+chooses numbers is never moved: there, results have to be equal to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from myad.compile.program.program import Program, Step, Variable
+
+UNITS = 4.0  # rounding errors by which an operation may be off
+EXACT = frozenset(
+    "reshape broadcast_to transpose stop_gradient relu relu_gradient maximum minimum equal"
+    " not_equal less less_equal sign floor where one_hot negative absolute strided_slice"
+    " strided_embed pad concatenate gather reduce_max max_pool2d max_pool2d_pick"
+    " random_uniform".split()
+)
+SUMS = frozenset(  # linear in each input: the size of what is added up is the sum of the sizes
+    "reduce_sum matmul sum_of_products correlate2d correlate2d_input_gradient"
+    " correlate2d_kernel_gradient sum_pool2d sum_pool2d_gradient scatter_add".split()
+)
+
+
+class Grid(NamedTuple):
+    """All numbers are multiples of 2^-bits and at most `largest`; exact arithmetic keeps it so."""
+
+    bits: int
+    largest: float
+
+
+def grid_of(array: np.ndarray) -> Grid | None:
+    """The grid of an array of short binary fractions; None for other numbers."""
+    if array.dtype.kind in "iub":
+        return Grid(0, float(np.abs(array.astype(float)).max(initial=0)))
+    for bits in (0, 3, 6):
+        scaled = array * 2.0**bits
+        if np.all(np.isfinite(scaled)) and np.all(scaled == np.floor(scaled)):
+            return Grid(bits, float(np.abs(array).max(initial=0)))
+    return None
+
+
+def _grid_after(
+    step: Step, inputs: list[Any], grids: list[Grid | None], z: np.ndarray
+) -> Grid | None:
+    """The grid of a step's result `z`, if every order of the arithmetic is exact."""
+    name = step.op.name
+    if z.dtype.kind != "f":
+        return Grid(0, float(np.abs(z.astype(float)).max(initial=0)))
+    if name == "random_uniform":
+        return Grid(24, 1.0)
+    if any(g is None for g in grids):
+        return None
+    known = [g for g in grids if g is not None]
+    bits = max([g.bits for g in known], default=0)
+    if name in EXACT:  # 3 bits: the value of a padding
+        return Grid(max(bits, 3), float(np.abs(z).max(initial=0)))
+    if name in ("add", "subtract"):
+        grid = Grid(bits, sum(g.largest for g in known))
+    elif name == "multiply":
+        grid = Grid(sum(g.bits for g in known), math.prod(g.largest for g in known))
+    elif name in SUMS:
+        grid = Grid(sum(g.bits for g in known), float(np.max(_size(step, inputs, z), initial=0)))
+    elif name == "cast":
+        grid = known[0]
+    else:
+        return None
+    digits = np.finfo(z.dtype).nmant + 1
+    return grid if grid.largest * 2.0**grid.bits < 2.0**digits else None
+
+
+def _size(step: Step, inputs: list[Any], z: np.ndarray) -> np.ndarray:
+    """What the rounding error of a step is proportional to."""
+    name = step.op.name
+    size = np.abs(z)
+    if name in SUMS:
+        return step.op.value(*[np.abs(x) for x in inputs], **step.static)
+    if name == "max_pool2d_gradient":  # overlapping windows are added up
+        return step.op.value(np.abs(inputs[0]), *inputs[1:], **step.static)
+    if name in ("add", "subtract"):  # reassociated sums pass through other partial sums
+        return np.abs(inputs[0]) + np.abs(inputs[1])
+    if name == "power":  # relative error of x^y = exp(y ln x)
+        return size * (1 + np.abs(inputs[1]))
+    if name == "softplus":  # ln(1 + e): rounded at 1
+        return size + 1
+    if name == "softmax":
+        return size * (1 + np.abs(inputs[0]).max(initial=0))
+    if name == "sparse_softmax_cross_entropy":
+        return size + 1 + np.abs(inputs[0]).max(initial=0)
+    if name == "sparse_softmax_cross_entropy_gradient":
+        reach = 1 + np.abs(inputs[1]).max(initial=0)
+        return np.full_like(size, reach * np.abs(inputs[0]).max(initial=0))
+    return size
+
+
+class Moved:
+    """Runs of a recorded program in which each rounding operation is off by some units."""
+
+    def __init__(self, program: Program, seed: int) -> None:
+        self.program = program
+        self.rng = np.random.default_rng(seed)
+
+    def run(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """The outputs, moved by rounding errors."""
+        program = self.program
+        values: dict[Variable, Any] = dict(zip(program.inputs, arrays, strict=True))
+        values.update({v: v.value for v in program._constants.values()})
+        grids = {v: grid_of(np.asarray(value)) for v, value in values.items()}
+        with np.errstate(all="ignore"):
+            for step in program.steps:
+                inputs = [values[v] for v in step.inputs]
+                z = np.asarray(step.op.value(*inputs, **step.static))
+                grid = _grid_after(step, inputs, [grids[v] for v in step.inputs], z)
+                if grid is None and z.dtype.kind == "f" and not _exact(step):
+                    z = self._moved(z, _size(step, inputs, z))
+                values[step.output], grids[step.output] = z, grid
+        return [np.asarray(values[v]) for v in program.outputs]
+
+    def _moved(self, z: np.ndarray, size: np.ndarray) -> np.ndarray:
+        info = np.finfo(z.dtype)
+        sign = self.rng.choice([-1.0, 1.0], z.shape)
+        moved = z + sign * (UNITS * info.eps / 2 * size)
+        moved = np.where(np.isfinite(z), moved, z)
+        # the sign of a zero is nobody's promise: sums in another order may give the other one
+        return np.where(moved == 0, np.copysign(moved, sign), moved).astype(z.dtype)
+
+
+def _exact(step: Step) -> bool:
+    if step.op.name == "cast":
+        return step.inputs[0].dtype.itemsize <= step.output.dtype.itemsize
+    return step.op.name in EXACT
+
+
+
+def mismatch(got: np.ndarray, want: np.ndarray, moved: list[np.ndarray]) -> str | None:
+    """What is wrong with `got`, or None: `want` is eager's, `moved` what rounding may make of it.
+
+    Each element may lie as far from `want` as twice the farthest of `moved` (four units as they
+    are, eight in all). NaN and infinities have to be where eager has them, unless rounding alone
+    can take them away.
+    """
+    if (got.shape, got.dtype) != (want.shape, want.dtype):
+        return f"{got.dtype}{list(got.shape)} for {want.dtype}{list(want.shape)}"
+    if want.dtype.kind != "f":
+        unsure = np.zeros(want.shape, bool)
+        for other in moved:
+            unsure |= other != want
+        wrong = (got != want) & ~unsure
+    else:
+        wrong = _wrong(got, want, moved)
+    if not wrong.any():
+        return None
+    at = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(wrong)))
+    first = [np.atleast_1d(a)[at].item() for a in (got, want)]
+    return f"{int(wrong.sum())} of {wrong.size} elements; at {list(at)} {first[0]!r} for {first[1]!r}"
+
+
+def _wrong(got: np.ndarray, want: np.ndarray, moved: list[np.ndarray]) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        reach = np.zeros(want.shape)
+        unsure = np.zeros(want.shape, bool)  # whether it is finite at all is a matter of rounding
+        for other in moved:
+            far = np.abs(other.astype(float) - want.astype(float))
+            reach = np.fmax(reach, np.where(np.isfinite(far), far, 0))
+            unsure |= ~_same_special(other, want)
+        finite = np.isfinite(want) & np.isfinite(got)
+        near = np.abs(got.astype(float) - want.astype(float)) <= 2 * reach
+        return ~unsure & ~np.where(finite, near, _same_special(got, want))
+
+
+def _same_special(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where both are finite, both NaN, or the same infinity."""
+    both = np.isfinite(x) & np.isfinite(y)
+    return both | (np.isnan(x) & np.isnan(y)) | (np.isinf(x) & (x == y))

@@ -63,6 +63,7 @@ RANKS = {
     "myad/compile/loops/": 16,
     "myad/compile/llvm/": 17,
     "myad/compile/build.py": 18,
+    "myad/compile/arguments.py": 18,
     "myad/compile/function.py": 19,
     "myad/compile/training.py": 19,
     "myad/compile/__init__.py": 20,
@@ -106,7 +107,9 @@ STANDARD_LIBRARY_ONLY = (
     "harness/errors.py",
 )
 # The compiler knows no model and no `fit`, although those stand below it.
-COMPILER_IMPORTS = ("errors", "tree", "core", "backward", "ops", "transforms", "compile")
+COMPILER_IMPORTS = (
+    "errors", "tree", "recording", "core", "backward", "ops", "transforms", "compile"
+)  # fmt: skip
 
 
 def files(package: str) -> Sources:

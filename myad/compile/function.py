@@ -2,58 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import functools
+import threading
+import types
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from myad.compile.arguments import Call, static_arguments
 from myad.compile.build import build
 from myad.compile.llvm.module import Module
 from myad.compile.llvm.native import host
-from myad.compile.program.trace import Argument, flatten, trace, unflatten
-from myad.errors import DataError
+from myad.compile.program.trace import Argument, trace
+from myad.core import Tensor
+from myad.errors import CompileError, DataError
+from myad.tree import Structure, flatten, leaves, unflatten
+
+
+CACHE_SIZE = 64  # programs that a compiled function keeps, the last used ones
+
+
+class CacheInfo(NamedTuple):
+    """How often a call found its program, how often it was compiled, and what is kept."""
+
+    hits: int
+    misses: int
+    maxsize: int
+    currsize: int
 
 
 class CompiledFunction:
-    """`function` compiled anew for each set of argument shapes and dtypes, then reused.
+    """`function` compiled anew for each kind of arguments, then reused.
 
-    Call it like `function`, with arrays in nested tuples, lists and dicts; it returns arrays.
+    A kind is the nesting, the shapes and dtypes of the arrays, and the values of Python numbers
+    and static arguments. The `CACHE_SIZE` kinds used last are kept. Call it like `function`.
     `lower(*args)` returns the `Module` of those arguments, whose `plan` and `ir` can be printed.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], static_argnums: Sequence[int] = (),
+        static_argnames: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        functools.update_wrapper(self, function, updated=())
         self.function = function
-        self._compiled: dict[Any, tuple[Module, Any]] = {}
+        self._static = static_arguments(function, static_argnums, static_argnames)
+        self._compiled: OrderedDict[Any, tuple[Module, Structure]] = OrderedDict()
+        self._lock = threading.Lock()  # of the cache; compiling and running do not hold it
+        self._hits = self._misses = 0
 
-    def __call__(self, *args: Any) -> Any:
-        leaves = [np.asarray(leaf) for _, leaf in flatten(args)]
-        module, result = self._entry(args, leaves)
-        for buffer, leaf in zip(module.plan.inputs, leaves, strict=True):
-            module.write(buffer, leaf)
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """A compiled method: of an instance, which is its first argument, like any method's."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.function!r}>"
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        call = Call(self.function, self._static, args, options)
+        entry = None if call.is_followed else self._entry(call)
+        if entry is None:
+            return self.function(*args, **options)
+        module, result = entry
+        for buffer, array in zip(module.plan.inputs, call.arrays, strict=True):
+            module.write(buffer, array)
         module.run()
-        return unflatten(result, [module.read(buffer) for buffer in module.plan.outputs])
+        found = [module.read(buffer) for buffer in module.plan.outputs]
+        return unflatten(result, [Tensor(z) for z in found] if call.is_boxed else found)
 
-    def lower(self, *args: Any) -> Module:
+    def lower(self, *args: Any, **options: Any) -> Module:
         """The compiled module for arguments like these."""
-        return self._entry(args, [np.asarray(leaf) for _, leaf in flatten(args)])[0]
+        call = Call(self.function, self._static, args, options)
+        entry = None if call.is_followed else self._entry(call)
+        if entry is None:
+            raise CompileError(
+                f"{call.name}: what it reads is being traced or differentiated; there, its"
+                " operations become part of that program."
+            )
+        return entry[0]
 
-    def _entry(self, args: tuple[Any, ...], leaves: list[np.ndarray]) -> tuple[Module, Any]:
-        names = tuple(name for name, _ in flatten(args))
-        key = (names, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
-        if key not in self._compiled:
-            program, result = trace(self.function, *unflatten(args, leaves))
-            self._compiled[key] = Module(build(program, host())), result
-        return self._compiled[key]
+    def cache_info(self) -> CacheInfo:
+        """What the cache holds, and how it was used."""
+        return CacheInfo(self._hits, self._misses, CACHE_SIZE, len(self._compiled))
+
+    def clear_cache(self) -> None:
+        """Forget every compiled program, and with it its memory."""
+        with self._lock:
+            self._compiled.clear()
+            self._hits = self._misses = 0
+
+    def _entry(self, call: Call) -> tuple[Module, Structure] | None:
+        """Program and nesting of the result; None if the function reads a followed tensor that is
+        no argument, whose derivative a compiled program would lose."""
+        with self._lock:
+            if call.key in self._compiled:
+                self._hits += 1
+                self._compiled.move_to_end(call.key)
+                return self._compiled[call.key]
+            self._misses += 1
+        program, result = trace(call.on_arrays, *call.arrays)
+        found, structure = flatten(result)
+        if any(type(leaf) is Tensor and leaf.tracked for leaf in found):
+            return None
+        entry = Module(build(program, host())), structure
+        with self._lock:
+            self._compiled[call.key] = entry
+            if len(self._compiled) > CACHE_SIZE:
+                self._compiled.popitem(last=False)
+        return entry
 
 
-def jit(function: Callable[..., Any]) -> CompiledFunction:
-    """`function` as native code.
+def jit(
+    function: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+) -> Any:  # fmt: skip
+    """`function` as native code; `@jit` and `@jit(static_argnums=...)` decorate.
 
-    Args: function: pure; takes and returns (nested) arrays; written with myad's operations,
-        derivatives included.
-    Raises, when called: CompileError naming an operation that cannot be compiled.
+    Where an argument is being traced or differentiated (`jit` in `jit`, in a training step, under
+    `grad`, `jvp`, `vjp`, ...), the function itself is called and becomes part of what is going on.
+
+    Args:
+        function: pure; takes and returns trees of arrays; written with myad's operations,
+            derivatives included. Python numbers among its arguments are part of the program, as
+            in eager code they take the dtype of what is beside them: another number compiles
+            again. Results are arrays, or Tensors if an argument is one.
+        static_argnums, static_argnames: arguments that are no arrays, but hashable settings; where
+            one of the two is given, the other follows from the function's signature.
+    Raises, when called: CompileError naming what cannot be compiled, TraceError where `function`
+        asks for a value, OptionError for a static argument that has no hash.
     """
-    return CompiledFunction(function)
+    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    if function is None:
+        return lambda function: CompiledFunction(function, numbers, names)
+    return CompiledFunction(function, numbers, names)
 
 
 class CompiledPredict:
@@ -71,9 +154,9 @@ class CompiledPredict:
         self.batch_size = min(batch_size, max(1, len(images)))
         batch = Argument((self.batch_size, *self._example.shape), images.dtype, "images")
         program, _ = trace(apply, parameters, batch, name="parameter images")
-        leaves = [np.asarray(leaf) for _, leaf in flatten(parameters)]
-        self._module = Module(build(program, host(), streams=(len(leaves),)), collect=0)
-        for buffer, leaf in zip(self._module.plan.inputs, leaves, strict=False):
+        values = [np.asarray(leaf) for leaf in leaves(parameters)]
+        self._module = Module(build(program, host(), streams=(len(values),)), collect=0)
+        for buffer, leaf in zip(self._module.plan.inputs, values, strict=False):
             self._module.write(buffer, leaf)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:

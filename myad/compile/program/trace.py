@@ -6,6 +6,7 @@ only shape and dtype, and every primitive it calls becomes a step.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,23 @@ import numpy as np
 from myad.compile.program.program import Program
 from myad.core import Tensor
 from myad.errors import CompileError
+from myad.tree import flatten as take_tree
+from myad.tree import named_leaves
+from myad.tree import unflatten as make_tree
+
+
+class _State(threading.local):
+    """`depth` counts the traces that this thread is in."""
+
+    depth = 0
+
+
+_state = _State()
+
+
+def is_tracing() -> bool:
+    """Whether this thread is recording a program."""
+    return _state.depth > 0
 
 
 @dataclass(frozen=True)
@@ -27,36 +45,20 @@ class Argument:
 
 
 def flatten(tree: Any, name: str = "") -> list[tuple[str, Any]]:
-    """The leaves of nested tuples, lists and dicts, each with a dotted name."""
-    if isinstance(tree, dict):
-        parts = [(str(key), value) for key, value in tree.items()]
-    elif isinstance(tree, tuple | list):
-        parts = [(str(n), value) for n, value in enumerate(tree)]
-    else:
-        return [(name, tree)]
-    return [leaf for key, value in parts
-            for leaf in flatten(value, f"{name}.{key}" if name else key)]  # fmt: skip
+    """The leaves of a tree (see `myad.tree`), each with a dotted name."""
+    return named_leaves(tree, name)
 
 
 def unflatten(tree: Any, leaves: Sequence[Any]) -> Any:
     """`leaves` in the nesting of `tree`."""
-    rest = iter(leaves)
-
-    def build(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: build(value) for key, value in node.items()}
-        if isinstance(node, tuple | list):
-            return type(node)(build(value) for value in node)
-        return next(rest)
-
-    return build(tree)
+    return make_tree(take_tree(tree)[1], leaves)
 
 
 def trace(function: Callable[..., Any], *examples: Any, name: str = "") -> tuple[Program, Any]:
     """Record `function` called with arguments like `examples`.
 
     Args:
-        function: pure; takes and returns nested tuples, lists and dicts of arrays or tensors.
+        function: pure; takes and returns trees (see `myad.tree`) of arrays or tensors.
         examples: one per argument: arrays, or anything with `.shape` and `.dtype`, nested alike.
     Returns: the checked program, whose inputs are the leaves of `examples` and whose outputs are
         the leaves of the result, and the result itself (its nesting is of use to `unflatten`).
@@ -70,15 +72,19 @@ def trace(function: Callable[..., Any], *examples: Any, name: str = "") -> tuple
         for leaf_name, leaf in flatten(example, label):
             if not hasattr(leaf, "shape"):
                 leaf = np.asarray(leaf)
-            if np.dtype(leaf.dtype) == object:
+            if np.dtype(leaf.dtype).kind not in "biuf":
                 raise CompileError(f"trace: argument {leaf_name} is not an array: {leaf!r:.60}")
             leaves.append(Tensor(program.input(leaf.shape, leaf.dtype, leaf_name)))
         arguments.append(unflatten(example, leaves))
-    result = function(*arguments)
+    _state.depth += 1
+    try:
+        result = function(*arguments)
+    finally:
+        _state.depth -= 1
     for leaf_name, leaf in flatten(result, "result"):
         value = leaf.value if isinstance(leaf, Tensor) else leaf
         if not hasattr(value, "record"):
-            if value is None or np.asarray(value).dtype == object:
+            if np.asarray(value).dtype.kind not in "biuf":
                 raise CompileError(f"trace: {leaf_name} is not an array: {leaf!r:.60}")
             value = program.constant(value)
         program.outputs.append(value)

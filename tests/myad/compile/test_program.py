@@ -51,7 +51,7 @@ def test_an_argument_that_is_no_array_is_named():
 
 def test_a_result_that_is_no_array_is_named():
     with pytest.raises(CompileError, match=r"result\.1 is not an array"):
-        trace(lambda x: (x, None), X)
+        trace(lambda x: (x, "text"), X)
 
 
 def test_the_checker_finds_a_step_before_its_input():

@@ -69,7 +69,9 @@ def check(program: RandomProgram, machines: Sequence[Machine] = MACHINES) -> Ver
         if stage == "eager":
             verdict.refused = "refused by eager"
         else:
-            verdict.failed = f"{stage}: {type(refusal).__name__}, not eagerly: {_first_line(refusal)}"
+            verdict.failed = (
+                f"{stage}: {type(refusal).__name__}, not eagerly: {_first_line(refusal)}"
+            )
     except Exception as fault:
         verdict.failed = f"{stage}: {type(fault).__name__}: {_first_line(fault)}"
     return verdict

@@ -196,7 +196,10 @@ def concatenate(d: Draft) -> None:
             n for a, n in enumerate(value.shape) if a != axis
         ]  # fmt: skip
 
-    names = [x, *[d.pick(fits, lambda: value.shape, value.dtype) for _ in range(d.rng.randint(0, 2))]]
+    names = [
+        x,
+        *[d.pick(fits, lambda: value.shape, value.dtype) for _ in range(d.rng.randint(0, 2))],
+    ]
     listed = ", ".join(f"{{{i}}}" for i in range(len(names)))
     d.add("concatenate", f"myad.concatenate([{listed}], {axis})", *names)
 
@@ -205,7 +208,9 @@ def stack(d: Draft) -> None:
     x = d.anything()
     value = d.values[x]
     y = d.pick(
-        lambda v: v.dtype == value.dtype and v.shape == value.shape, lambda: value.shape, value.dtype
+        lambda v: v.dtype == value.dtype and v.shape == value.shape,
+        lambda: value.shape,
+        value.dtype,
     )
     d.add("stack", f"myad.stack([{{0}}, {{1}}], {d.rng.randint(0, value.ndim)})", x, y)
 
@@ -213,7 +218,9 @@ def stack(d: Draft) -> None:
 def pad(d: Draft) -> None:
     x = d.anything(1)
     widths = [(d.rng.choice((0, 0, 1, 2)), d.rng.choice((0, 1, 3))) for _ in d.values[x].shape]
-    value = d.rng.choice((0, 0, 1, 2)) if d.values[x].dtype.kind != "f" else d.rng.choice((0.0, -1.5))
+    value = (
+        d.rng.choice((0, 0, 1, 2)) if d.values[x].dtype.kind != "f" else d.rng.choice((0.0, -1.5))
+    )
     d.add("pad", f"myad.pad({{0}}, {widths}, {value})", x)
 
 
@@ -239,7 +246,9 @@ def einsum(d: Draft) -> None:
     sizes = dict(zip(letters, d.values[x].shape, strict=True), k=3)
     shape = tuple(sizes[a] for a in [*other, *extra])
     y = d.pick(
-        lambda v: v.dtype == d.values[x].dtype and v.shape == shape, lambda: shape, d.values[x].dtype
+        lambda v: v.dtype == d.values[x].dtype and v.shape == shape,
+        lambda: shape,
+        d.values[x].dtype,
     )
     everything = [*letters, *extra]
     output = d.rng.sample(everything, d.rng.randint(0, len(everything)))
@@ -250,7 +259,9 @@ def einsum(d: Draft) -> None:
 def images(d: Draft) -> str:
     return d.pick(
         lambda v: v.ndim == 4 and v.dtype.kind == "f" and v.shape[1] > 1 and v.shape[2] > 1,
-        lambda: d.rng.choice(((1, 5, 6, 1), (2, 4, 5, 2), (1, 7, 4, 3), (0, 4, 4, 1), (1, 6, 9, 2))),
+        lambda: d.rng.choice(
+            ((1, 5, 6, 1), (2, 4, 5, 2), (1, 7, 4, 3), (0, 4, 4, 1), (1, 6, 9, 2))
+        ),
         d.dtype,
     )
 
@@ -260,7 +271,9 @@ def conv2d(d: Draft) -> None:
     _, h, w, c = d.values[x].shape
     shape = (d.rng.randint(1, min(3, h)), d.rng.randint(1, min(3, w)), c, d.rng.choice((1, 2, 5)))
     kernel = d.new(shape, d.values[x].dtype)
-    options = f"strides={d.rng.choice((1, 1, 2, (2, 1)))}, padding={d.rng.choice(('valid', 'same'))!r}"
+    options = (
+        f"strides={d.rng.choice((1, 1, 2, (2, 1)))}, padding={d.rng.choice(('valid', 'same'))!r}"
+    )
     if d.rng.random() < 0.2:
         options += ", dilation=2"
     d.add("conv2d", f"myad.conv2d({{0}}, {{1}}, {options})", x, kernel)
@@ -287,9 +300,7 @@ def classes(d: Draft) -> None:
 
 
 def random_numbers(d: Draft) -> None:
-    key = d.pick(
-        lambda v: v.dtype == np.uint32 and v.shape == (2,), lambda: (2,), np.uint32
-    )
+    key = d.pick(lambda v: v.dtype == np.uint32 and v.shape == (2,), lambda: (2,), np.uint32)
     d.add("random_uniform",
           f"myad.random_uniform({{0}}, shape={d.shape()}, dtype=np.dtype({d.dtype!r}))", key)  # fmt: skip
 
@@ -307,4 +318,3 @@ OPERATIONS: dict[Callable[[Draft], None], float] = {
     stack: 2, pad: 3, matmul: 6, einsum: 3, conv2d: 2, pooling: 2.5, classes: 2,
     random_numbers: 1.5, take: 0.1,
 }  # fmt: skip
-

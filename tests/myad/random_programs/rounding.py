@@ -144,7 +144,6 @@ def _exact(step: Step) -> bool:
     return step.op.name in EXACT
 
 
-
 def mismatch(got: np.ndarray, want: np.ndarray, moved: list[np.ndarray]) -> str | None:
     """What is wrong with `got`, or None: `want` is eager's, `moved` what rounding may make of it.
 
@@ -165,7 +164,9 @@ def mismatch(got: np.ndarray, want: np.ndarray, moved: list[np.ndarray]) -> str 
         return None
     at = tuple(int(i[0]) for i in np.nonzero(np.atleast_1d(wrong)))
     first = [np.atleast_1d(a)[at].item() for a in (got, want)]
-    return f"{int(wrong.sum())} of {wrong.size} elements; at {list(at)} {first[0]!r} for {first[1]!r}"
+    return (
+        f"{int(wrong.sum())} of {wrong.size} elements; at {list(at)} {first[0]!r} for {first[1]!r}"
+    )
 
 
 def _wrong(got: np.ndarray, want: np.ndarray, moved: list[np.ndarray]) -> np.ndarray:

@@ -1,0 +1,156 @@
+"""The arguments of a call, sorted: what a compiled function depends on, and what it is given.
+
+Arrays (NumPy's numbers included) are given at every call. Python numbers and static arguments are
+part of the program: a number takes the dtype of what is beside it, as in eager code, which an array
+could not, and a static argument is whatever the function makes of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from myad.compile.program.trace import is_tracing
+from myad.core import Tensor
+from myad.errors import CompileError, OptionError
+from myad.recording import thread_state
+from myad.tree import flatten, named_leaves, unflatten
+
+
+class Static(NamedTuple):
+    """Which arguments are static, by position and by name."""
+
+    numbers: frozenset[int]
+    names: frozenset[str]
+
+
+def static_arguments(
+    function: Callable[..., Any], numbers: Sequence[int], names: Sequence[str]
+) -> Static:
+    """The static arguments of `function`; where only one way is given, its signature gives the
+    other. Raises: OptionError for a name or position that it does not have."""
+    positional, keywords, variable, options = _signature(function)
+    count = len(positional)
+    for name in names:
+        if name not in keywords and not options:
+            raise OptionError(f"jit: static_argnames: {_name(function)} has no argument {name!r}.")
+    for number in numbers:
+        if not variable and not -count <= number < count:
+            raise OptionError(
+                f"jit: static_argnums: {_name(function)} has {count} positional arguments, not"
+                f" number {number}."
+            )
+    places = {n + count if n < 0 else n for n in numbers}
+    if numbers and not names:
+        names = [positional[n] for n in places if n < count]
+    elif names and not numbers:
+        places = {n for n, name in enumerate(positional) if name in names}
+    return Static(frozenset(places), frozenset(names))
+
+
+def _signature(function: Callable[..., Any]) -> tuple[list[str], list[str], bool, bool]:
+    """Names of positional and of keyword arguments; whether there are *args and **options."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some built-in functions have none
+        return [], [], True, True
+    kinds = inspect.Parameter
+    positional = [p.name for p in parameters
+                  if p.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+    keywords = [p.name for p in parameters
+                if p.kind in (kinds.KEYWORD_ONLY, kinds.POSITIONAL_OR_KEYWORD)]  # fmt: skip
+    found = {p.kind for p in parameters}
+    return positional, keywords, kinds.VAR_POSITIONAL in found, kinds.VAR_KEYWORD in found
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", repr(function))
+
+
+class Call:
+    """One call of a compiled function.
+
+    Fields: `arrays` what is given to the program, in order; `key` all that the program depends on;
+    `is_boxed` whether an argument is a Tensor; `is_followed` whether one is differentiated, or a
+    program is being recorded: the call then belongs to that.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], static: Static, args: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self.function, self.name = function, _name(function)
+        self._args, self._options = args, dict(sorted(options.items()))
+        self._fixed = static
+        moving = (
+            [None if n in static.numbers else a for n, a in enumerate(args)],
+            {k: None if k in static.names else v for k, v in self._options.items()},
+        )
+        self._leaves, self._structure = flatten(moving)
+        self._moving = moving
+        tensors = [leaf for leaf in self._leaves if type(leaf) is Tensor]
+        self.is_boxed = bool(tensors)
+        self.is_followed = is_tracing() or any(x.tracked & thread_state.active for x in tensors)
+
+    @cached_property
+    def arrays(self) -> list[np.ndarray]:
+        """The arrays among the arguments. Raises: CompileError for what is none."""
+        values = [x.value if type(x) is Tensor else x for x in self._leaves]
+        arrays = [np.asarray(x) for x in values if not _is_number(x)]
+        if any(array.dtype.kind not in "biuf" for array in arrays):
+            self._refuse()
+        return arrays
+
+    def _refuse(self) -> None:
+        args, options = self._moving
+        named = [pair for n, a in enumerate(args) for pair in named_leaves(a, f"argument {n}")]
+        named += [pair for k, v in options.items() for pair in named_leaves(v, f"argument {k}")]
+        for label, leaf in named:
+            if np.asarray(leaf).dtype.kind not in "biuf":
+                raise CompileError(
+                    f"{self.name}: {label} is not an array: {leaf!r:.60}. If it is a setting, name"
+                    " it in static_argnums or static_argnames."
+                )
+
+    @cached_property
+    def key(self) -> Any:
+        """Nesting, shapes and dtypes, numbers, static arguments; hashable."""
+        given = iter(self.arrays)
+        kinds = [
+            # by its text, as 1, 1.0 and True are equal, and NaN is not
+            (type(x), repr(x)) if _is_number(x) else (array := next(given)).shape + (array.dtype,)
+            for x in self._leaves
+        ]
+        return self._structure, tuple(kinds), self._static_key()
+
+    def _static_key(self) -> tuple[Any, ...]:
+        labelled: list[tuple[Any, Any]] = [
+            (n, a) for n, a in enumerate(self._args) if n in self._fixed.numbers
+        ]
+        labelled += [(k, v) for k, v in self._options.items() if k in self._fixed.names]
+        for label, value in labelled:
+            try:
+                hash(value)
+            except TypeError:
+                raise OptionError(
+                    f"{self.name}: the static argument {label} must be hashable, not a"
+                    f" {type(value).__name__}: {value!r:.60}"
+                ) from None
+        return tuple([(label, type(value), value) for label, value in labelled])
+
+    def on_arrays(self, *given: Any) -> Any:
+        """The function, called with `given` in the places of the arrays."""
+        rest = iter(given)
+        filled = [x if _is_number(x) else next(rest) for x in self._leaves]
+        moving, options = unflatten(self._structure, filled)
+        args = [a if n in self._fixed.numbers else moving[n] for n, a in enumerate(self._args)]
+        fixed = {k: v for k, v in self._options.items() if k in self._fixed.names}
+        return self.function(*args, **{**options, **fixed})
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float) and not isinstance(x, np.generic)

@@ -272,3 +272,12 @@ def test_lower_in_a_derivative_is_refused():
     f = myad.jit(smooth)
     with pytest.raises(CompileError, match="smooth: what it reads is being traced"):
         myad.grad(lambda x: f.lower(x))(X)
+
+
+def test_two_borders_keep_their_numbers():
+    """Of two paddings in a row the outer one is not 0 where the inner one is."""
+
+    def f(x):
+        return myad.pad(myad.pad(x, [(1, 2)], 0.0), [(2, 1)], 2.0)
+
+    np.testing.assert_array_equal(myad.jit(f)(X), f(X))

@@ -23,16 +23,16 @@ import numpy as np
 from myad.compile.program.program import Program, Step, Variable
 
 UNITS = 4.0  # rounding errors by which an operation may be off
-EXACT = frozenset(
-    "reshape broadcast_to transpose stop_gradient relu relu_gradient maximum minimum equal"
-    " not_equal less less_equal sign floor where one_hot negative absolute strided_slice"
-    " strided_embed pad concatenate gather reduce_max max_pool2d max_pool2d_pick"
-    " random_uniform".split()
-)
-SUMS = frozenset(  # linear in each input: the size of what is added up is the sum of the sizes
-    "reduce_sum matmul sum_of_products correlate2d correlate2d_input_gradient"
-    " correlate2d_kernel_gradient sum_pool2d sum_pool2d_gradient scatter_add".split()
-)
+EXACT = frozenset({
+    "reshape", "broadcast_to", "transpose", "stop_gradient", "relu", "relu_gradient", "maximum",
+    "minimum", "equal", "not_equal", "less", "less_equal", "sign", "floor", "where", "one_hot",
+    "negative", "absolute", "strided_slice", "strided_embed", "pad", "concatenate", "gather",
+    "reduce_max", "max_pool2d", "max_pool2d_pick", "random_uniform",
+})  # fmt: skip
+SUMS = frozenset({  # linear in each input: the size of what is added up is the sum of the sizes
+    "reduce_sum", "matmul", "sum_of_products", "correlate2d", "correlate2d_input_gradient",
+    "correlate2d_kernel_gradient", "sum_pool2d", "sum_pool2d_gradient", "scatter_add",
+})  # fmt: skip
 
 
 class Grid(NamedTuple):

@@ -2,6 +2,7 @@
 #   make bench    install if needed, measure the quick preset ten times, show the report
 #   make paper    the paper preset, full size (about an hour, nearly all of it TensorFlow)
 #   make test     install if needed, run the tests
+#   make programs COUNT=10000 SEED=0   random programs, compiled against eager
 #   make check    ruff and mypy
 #   make install  the virtual environment .venv, from requirements.lock, TensorFlow included
 #   make peers    the rival engines PyTorch and JAX, into the same environment
@@ -26,7 +27,10 @@ define measured
 	  if [ $$code -le 1 ]; then $(BIN)/bench report > /dev/null || code=$$?; fi; exit $$code
 endef
 
-.PHONY: install peers bench paper smoke test lowest check wheel wheel-smoke clean
+COUNT ?= 10000
+SEED ?= 0
+
+.PHONY: install peers bench paper smoke test programs lowest check wheel wheel-smoke clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -61,6 +65,9 @@ smoke: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q
+
+programs: $(STAMP)
+	$(BIN)/python -m tests.myad.random_programs --count $(COUNT) --seed $(SEED)
 
 # Python 3.11 or 3.12: older versions of NumPy and llvmlite have no wheels for newer ones.
 lowest: $(LOWEST)/installed

@@ -122,7 +122,7 @@ class Call:
         given = iter(self.arrays)
         kinds = [
             # by its text, as 1, 1.0 and True are equal, and NaN is not
-            (type(x), repr(x)) if _is_number(x) else (array := next(given)).shape + (array.dtype,)
+            (type(x), repr(x)) if _is_number(x) else _kind(next(given))
             for x in self._leaves
         ]
         return self._structure, tuple(kinds), self._static_key()
@@ -150,6 +150,10 @@ class Call:
         args = [a if n in self._fixed.numbers else moving[n] for n, a in enumerate(self._args)]
         fixed = {k: v for k, v in self._options.items() if k in self._fixed.names}
         return self.function(*args, **{**options, **fixed})
+
+
+def _kind(array: np.ndarray) -> Any:
+    return array.shape, array.dtype
 
 
 def _is_number(x: Any) -> bool:

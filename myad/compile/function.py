@@ -20,7 +20,6 @@ from myad.core import Tensor
 from myad.errors import CompileError, DataError
 from myad.tree import Structure, flatten, leaves, unflatten
 
-
 CACHE_SIZE = 64  # programs that a compiled function keeps, the last used ones
 
 

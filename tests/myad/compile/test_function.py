@@ -1,4 +1,4 @@
-"""`jit` as a part of larger programs: in traces and derivatives; arguments and results; the cache."""
+"""`jit` in traces and derivatives; its arguments and results; its cache."""
 
 import dataclasses
 import functools

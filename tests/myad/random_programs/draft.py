@@ -76,7 +76,7 @@ class Draft:
     def array(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Numbers of a kind chosen at random."""
         dtype, rng = np.dtype(dtype), self.numbers
-        if dtype == bool:
+        if dtype.kind == "b":
             return np.asarray(rng.random(shape) < 0.5)
         if dtype.kind in "iu":
             return self._integers(shape, dtype)

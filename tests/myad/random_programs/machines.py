@@ -75,7 +75,7 @@ class Training:
             np.concatenate([program.batch(name, step) for step in range(program.steps)])
             for name in program.streams
         ]
-        with mock.patch.object(compiled_training, "host", lambda: machine):
+        with mock.patch.object(compiled_training, "host", return_value=machine):
             self._training = CompiledTraining(
                 program.step, *self._state, *self._data, batch_size=program.batch_size
             )

@@ -252,8 +252,8 @@ def einsum(d: Draft) -> None:
     )
     everything = [*letters, *extra]
     output = d.rng.sample(everything, d.rng.randint(0, len(everything)))
-    d.add("einsum", f"myad.einsum('{letters},{''.join(other)}{extra}->{''.join(output)}', {{0}}, {{1}})",
-          x, y)  # fmt: skip
+    subscripts = f"{letters},{''.join(other)}{extra}->{''.join(output)}"
+    d.add("einsum", f"myad.einsum({subscripts!r}, {{0}}, {{1}})", x, y)
 
 
 def images(d: Draft) -> str:
@@ -303,8 +303,8 @@ def classes(d: Draft) -> None:
 
 def random_numbers(d: Draft) -> None:
     key = d.pick(lambda v: v.dtype == np.uint32 and v.shape == (2,), lambda: (2,), np.uint32)
-    d.add("random_uniform",
-          f"myad.random_uniform({{0}}, shape={d.shape()}, dtype=np.dtype({d.dtype!r}))", key)  # fmt: skip
+    options = f"shape={d.shape()}, dtype=np.dtype({d.dtype!r})"
+    d.add("random_uniform", f"myad.random_uniform({{0}}, {options})", key)
 
 
 def take(d: Draft) -> None:

@@ -177,7 +177,10 @@ def step(parameters, state, images, labels, key):
 given = dict(zip({program.names}, ({names},)))
 parameters = {{n: given[n] for n in {program.by}}}
 state = {{n: a for n, a in given.items() if n not in {program.by} + {program.streams}}}
-data = [np.concatenate([np.roll(given[n], k, axis=0) for k in range({steps})]) for n in {program.streams}]
+data = [
+    np.concatenate([np.roll(given[n], k, axis=0) for k in range({steps})])
+    for n in {program.streams}
+]
 training = CompiledTraining(step, parameters, state, *data, batch_size={program.batch_size})
 print("compiled", training.epoch(*data), training.parameters, training.optimizer_state)
 for images, labels in zip(*[np.split(d, {steps}) for d in data]):

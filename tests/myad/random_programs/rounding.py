@@ -15,7 +15,6 @@ chooses numbers is never moved: there, results have to be equal to the bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -31,7 +31,7 @@ def correlate2d(images, kernel, *, strides=(1, 1), dilation=(1, 1)):
     n, h, w, c = images.shape
     kh, kw, _, f = kernel.shape
     rest = h - (kh - 1) * dilation[0] - 1, w - (kw - 1) * dilation[1] - 1
-    if rest[0] < 0 or rest[1] < 0 or c != kernel.shape[2]:
+    if min(rest) < 0 or 0 in kernel.shape or c != kernel.shape[2]:
         correlate2d.shape_rule(images, kernel, strides=strides, dilation=dilation)
     out = rest[0] // strides[0] + 1, rest[1] // strides[1] + 1
     matrix = kernel.reshape(-1, f)

@@ -110,11 +110,15 @@ class Call:
         named = [pair for n, a in enumerate(args) for pair in named_leaves(a, f"argument {n}")]
         named += [pair for k, v in options.items() for pair in named_leaves(v, f"argument {k}")]
         for label, leaf in named:
-            if np.asarray(leaf).dtype.kind not in "biuf":
-                raise CompileError(
-                    f"{self.name}: {label} is not an array: {leaf!r:.60}. If it is a setting, name"
-                    " it in static_argnums or static_argnames."
-                )
+            dtype = np.asarray(leaf).dtype
+            if dtype.kind in "biuf":
+                continue
+            if dtype.kind == "c":
+                raise CompileError(f"{self.name}: {label} is {dtype}, which is not compiled.")
+            raise CompileError(
+                f"{self.name}: {label} is not an array: {leaf!r:.60}. If it is a setting, name"
+                " it in static_argnums or static_argnames."
+            )
 
     @cached_property
     def key(self) -> Any:
@@ -125,6 +129,12 @@ class Call:
             (type(x), repr(x)) if _is_number(x) else _kind(next(given))
             for x in self._leaves
         ]
+        try:
+            hash(self._structure)
+        except TypeError as fault:
+            raise OptionError(
+                f"{self.name}: keys and settings within its arguments must be hashable: {fault}."
+            ) from None
         return self._structure, tuple(kinds), self._static_key()
 
     def _static_key(self) -> tuple[Any, ...]:

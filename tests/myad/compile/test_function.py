@@ -200,6 +200,25 @@ def test_an_argument_that_is_no_array_is_named():
         myad.jit(lambda x, mode: x)(X, mode=("fast",))
 
 
+def test_complex_numbers_are_refused_by_name():
+    with pytest.raises(CompileError, match=r"argument 0\.z is complex128, which is not compiled"):
+        myad.jit(lambda x: x)({"z": X + 1j})
+
+
+def test_settings_within_arguments_must_be_hashable():
+    @dataclasses.dataclass
+    class Layer:
+        kernel: object
+        sizes: object
+
+    register_dataclass(Layer, ["kernel"], ["sizes"])
+    twice = myad.jit(lambda layer: layer.kernel * layer.sizes[0])
+    np.testing.assert_array_equal(twice(Layer(X, (2,))), 2 * X)
+    np.testing.assert_array_equal(twice(Layer(X, (3,))), 3 * X)
+    with pytest.raises(OptionError, match="settings within its arguments must be hashable"):
+        twice(Layer(X, [2]))
+
+
 def test_the_cache_is_bounded_and_can_be_cleared(monkeypatch):
     monkeypatch.setattr(function, "CACHE_SIZE", 2)
     f = myad.jit(lambda x: x + 1.0)

@@ -218,7 +218,7 @@ USAGE = {
     "command-name": (["--command", "a/b=prog"], "engine name 'a/b'"),
     "command-quote": (["--command", "a=prog 'x"], "No closing quotation"),
     "resume-and-more": (["--resume", "--repeats", "3"], "--resume goes on with the schedule"),
-    "resume-nothing": (["--resume"], "there is no run in results"),
+    "resume-nothing": (["--resume"], "no run in results"),
 }
 
 

@@ -149,15 +149,15 @@ class CompiledTraining:
         batch = self.batch_size
         images = Argument((batch, *self._example.shape), self._example.dtype, "images")
         labels = Argument((batch, *self._label.shape), self._label.dtype, "labels")
-        program, _ = trace(self._advance, *self._state, images, labels,
-                           name="parameter optimizer key images labels")  # fmt: skip
-        count = len(flatten(self._state))
-        if len(program.outputs) != count + 1:
+        program, result = trace(self._advance, *self._state, images, labels,
+                                name="parameter optimizer key images labels")  # fmt: skip
+        if program.outputs[0].shape:
             raise CompileError(
-                "compiled training: the step returns other parameters or another optimizer state "
-                "than it takes; return both with the same names."
+                f"compiled training: the step's loss has the shape {program.outputs[0].shape};"
+                " return a number, the mean over the batch."
             )
-        state = {n + 1: n for n in range(count)}
+        state = _state_places(self._state, result[1:])
+        count = len(state)
         plan = build(program, host(), state=state, streams=(count, count + 1))
         return Module(plan, loss=0)
 
@@ -175,6 +175,21 @@ class CompiledTraining:
         leaves = [np.asarray(leaf) for _, leaf in flatten(state)]
         for buffer, leaf in zip(self._buffers(), leaves, strict=True):
             self._module.write(buffer, leaf)
+
+
+def _state_places(taken: Any, returned: Any) -> dict[int, int]:
+    """{output: input} positions of the state, matched by name; the loss is output 0.
+
+    Raises: CompileError if the names differ.
+    """
+    places = {name: n for n, (name, _) in enumerate(flatten(taken))}
+    names = [name for name, _ in flatten(returned)]
+    if sorted(names) != sorted(places):
+        raise CompileError(
+            "compiled training: the step returns other parameters or another optimizer state "
+            "than it takes; return both with the same names."
+        )
+    return {n + 1: places[name] for n, name in enumerate(names)}
 
 
 def _checked_rows(order: np.ndarray | None, images: np.ndarray, labels: np.ndarray) -> np.ndarray:

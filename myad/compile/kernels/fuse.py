@@ -47,7 +47,7 @@ def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
                     f"compile: {variable!r} has a dtype that cannot be compiled; use one of "
                     f"{', '.join(DTYPES)}."
                 )
-            buffers[variable] = Buffer(variable.name.replace(".", "_"), variable.shape, dtype, kind)
+            buffers[variable] = Buffer(variable.name, variable.shape, dtype, kind)
         return buffers[variable]
 
     for variable in program.inputs:

@@ -78,7 +78,7 @@ class Memory:
             wide = self.read(storage, address, 2 * lanes, row)
             read = self.shuffle(wide, storage, 2 * lanes, list(range(0, 2 * lanes, 2)))
         elif stride == 1 and storage.dtype in FLOATS:
-            read = self.masked_load(storage, address, lanes, attrs["valid"])
+            read = self.masked_load(storage, address, lanes, attrs["valid"], row)
         else:
             read = self.gather(value, row)
         if storage.dtype == "bool":
@@ -102,12 +102,14 @@ class Memory:
             f"shufflevector {kind} {name}, {kind} poison, <{len(order)} x i32> <{mask}>"
         )
 
-    def masked_load(self, storage: Storage, address: Affine, lanes: int, valid: int) -> str:
+    def masked_load(
+        self, storage: Storage, address: Affine, lanes: int, valid: int, row: str | None
+    ) -> str:
         kind = type_of(storage.dtype, lanes)
         name = f"@llvm.masked.load.{suffix_of(storage.dtype, lanes)}.p0"
         line = f"declare {kind} {name}(ptr, i32, <{lanes} x i1>, {kind})"
         self.declarations.need(name, line)
-        place, mask = self.pointer(storage, address), self.mask(lanes, valid)
+        place, mask = self.pointer(storage, address, row), self.mask(lanes, valid)
         width = BYTES[storage.dtype]
         return self.emit(
             f"call {kind} {name}(ptr {place}, i32 {width}, {mask}, {kind} zeroinitializer)"

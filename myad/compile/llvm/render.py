@@ -72,7 +72,7 @@ class _Function(Memory):
 
     def loop(self, loop: Loop) -> None:
         before, self.count = self.label, self.count + 1
-        label, counter = f"loop{self.count}", f"%{loop.var.name}.{self.count}"
+        label, counter = f"loop.{self.count}", f"%{loop.var.name}.{self.count}"
         self.lines += [f" br label %{label}", f"{label}:"]
         place = len(self.lines)
         self.counters[loop.var], self.label = counter, label

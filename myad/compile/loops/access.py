@@ -141,4 +141,4 @@ class Access:
 
 def rows_of(layouts: dict[Buffer, Layout]) -> Buffer:
     """The buffer of row numbers, which every program with streams has."""
-    return next(buffer for buffer in layouts if buffer.name == "rows")
+    return next(buffer for buffer in layouts if buffer.kind == "stream_rows")

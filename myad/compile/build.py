@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from myad.compile.kernels.expr import Buffer
+import numpy as np
+
+from myad.compile.dtypes import DTYPES, KIND, SUPPORT
+from myad.compile.kernels.expr import Apply, Buffer, walk
 from myad.compile.kernels.fuse import fuse, kernels_of
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.kernels.names import name_apart
@@ -12,6 +15,7 @@ from myad.compile.kernels.split import split_dimensions
 from myad.compile.kernels.state import place_state
 from myad.compile.loops.lower import lower
 from myad.compile.loops.plan import Plan, place
+from myad.compile.program.empty import without_empty
 from myad.compile.program.program import Program
 from myad.compile.program.simplify import expand, remove_unread, simplify
 from myad.compile.schedule.layout import Machine
@@ -35,6 +39,7 @@ def build(
     Raises: CompileError naming what cannot be compiled.
     """
     _check_state(program, state or {})
+    program = without_empty(program)
     program = expand(remove_unread(program)) if "fold" in without else simplify(program)
     kernels, buffers = kernels_of(program)
     inputs = [buffers[v] for v in program.inputs]
@@ -51,6 +56,7 @@ def build(
     if streams:
         count = program.inputs[streams[0]].shape[0]
         used.append(Buffer("rows", (count,), "i32", "stream_rows"))
+    _check_operations(kernels)
     name_apart(used)
     name_apart(kernels)
     layouts = natural(used, machine) if "layouts" in without else plan(kernels, used, machine)
@@ -75,6 +81,21 @@ def _check_state(program: Program, state: Mapping[int, int]) -> None:
                 f"compile: the step takes {old!r} and returns {new.dtype}{list(new.shape)} for it;"
                 " return state as it came: astype() and reshape() convert."
             )
+
+
+def _check_operations(kernels: list[Kernel]) -> None:
+    """Raise CompileError for an operation that its operands' type does not have, by name."""
+    for kernel in kernels:
+        for expr in (kernel.body, kernel.epilogue):
+            for node in walk(expr) if expr is not None else ():
+                if not isinstance(node, Apply):
+                    continue
+                dtype = node.args[1 if node.op == "select" else 0].dtype
+                if KIND[dtype] not in SUPPORT[node.op]:
+                    raise CompileError(
+                        f"compile: {kernel.name}: no operation {node.op!r} for"
+                        f" {np.dtype(DTYPES[dtype]).name}; convert with astype()."
+                    )
 
 
 def _buffers_of(kernels: list[Kernel], inputs: list[Buffer], outputs: list[Buffer]) -> list[Buffer]:

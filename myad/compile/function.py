@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from myad.compile.build import build
+from myad.compile.dtypes import native
 from myad.compile.llvm.module import Module
 from myad.compile.llvm.native import host
 from myad.compile.program.trace import Argument, flatten, trace, unflatten
@@ -17,7 +18,8 @@ from myad.errors import DataError
 class CompiledFunction:
     """`function` compiled anew for each set of argument shapes and dtypes, then reused.
 
-    Call it like `function`, with arrays in nested tuples, lists and dicts; it returns arrays.
+    Call it like `function`, with arrays in nested tuples, lists and dicts; it returns arrays that
+    share memory with nothing. Several threads may call it at once.
     `lower(*args)` returns the `Module` of those arguments, whose `plan` and `ir` can be printed.
     """
 
@@ -28,10 +30,7 @@ class CompiledFunction:
     def __call__(self, *args: Any) -> Any:
         leaves = [np.asarray(leaf) for _, leaf in flatten(args)]
         module, result = self._entry(args, leaves)
-        for buffer, leaf in zip(module.plan.inputs, leaves, strict=True):
-            module.write(buffer, leaf)
-        module.run()
-        return unflatten(result, [module.read(buffer) for buffer in module.plan.outputs])
+        return unflatten(result, module.call(leaves))
 
     def lower(self, *args: Any) -> Module:
         """The compiled module for arguments like these."""
@@ -59,6 +58,8 @@ def jit(function: Callable[..., Any]) -> CompiledFunction:
 class CompiledPredict:
     """A model's output for every example of a data set, batch by batch in one native loop.
 
+    It may be called from several threads at once.
+
     Args: apply: pure, `apply(parameters, images)` -> (B, …); what it gives for an image may not
         hang on the others in its batch: a short last one is filled up. The rest as in
         `CompiledTraining`.
@@ -67,18 +68,19 @@ class CompiledPredict:
     def __init__(
         self, apply: Callable[..., Any], parameters: Any, images: Any, *, batch_size: int
     ) -> None:
-        self._example = Argument(tuple(images.shape[1:]), images.dtype, "images")
+        dtype = np.dtype(images.dtype).newbyteorder("=")
+        self._example = Argument(tuple(images.shape[1:]), dtype, "images")
         self.batch_size = min(batch_size, max(1, len(images)))
-        batch = Argument((self.batch_size, *self._example.shape), images.dtype, "images")
+        batch = Argument((self.batch_size, *self._example.shape), dtype, "images")
         program, _ = trace(apply, parameters, batch, name="parameter images")
         leaves = [np.asarray(leaf) for _, leaf in flatten(parameters)]
-        self._module = Module(build(program, host(), streams=(len(leaves),)), collect=0)
-        for buffer, leaf in zip(self._module.plan.inputs, leaves, strict=False):
-            self._module.write(buffer, leaf)
+        plan = build(program, host(), streams=(len(leaves),))
+        given = dict(zip(plan.inputs, leaves, strict=False))
+        self._module = Module(plan, collect=0, given=given)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The outputs, (N, …), for images of the shape and dtype compiled for."""
-        images = np.ascontiguousarray(images)
+        images = native(images)
         if (images.shape[1:], images.dtype) != (self._example.shape, self._example.dtype):
             raise DataError(
                 f"compiled predict: images are {images.dtype}{list(images.shape[1:])} per example,"
@@ -88,5 +90,6 @@ class CompiledPredict:
         out = self._module.collected(steps)
         if steps:
             rows = np.minimum(np.arange(steps * self.batch_size), len(images) - 1)
-            self._module.run([images], rows.astype(np.int32), steps, out)
+            with self._module.arena() as arena:
+                self._module.run([images], rows.astype(np.int32), steps, out, arena)
         return self._module.unpack(out)[: len(images)]

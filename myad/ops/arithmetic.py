@@ -101,7 +101,7 @@ def _(dz, z, x, y):
 
 @divide.kernel
 def _(k, x, y):
-    return k.map(lambda a, b: a / b, x, y)
+    return k.map(lambda a, b: k.cast(a, k.dtype) / k.cast(b, k.dtype), x, y)
 
 
 @primitive
@@ -112,7 +112,9 @@ def power(x, y):
 
 @power.shape
 def _(x, y):
-    return broadcast_spec("power", x, y)
+    spec = broadcast_spec("power", x, y)
+    # NumPy takes powers of booleans in int8
+    return spec._replace(dtype=np.power(np.ones((), x.dtype), np.ones((), y.dtype)).dtype)
 
 
 @power.gradient
@@ -132,7 +134,7 @@ def _(dz, z, x, y):
 
 @power.kernel
 def _(k, x, y):
-    return k.map(k.power, x, y)
+    return k.map(lambda a, b: k.power(k.cast(a, k.dtype), k.cast(b, k.dtype)), x, y)
 
 
 @primitive

@@ -211,6 +211,8 @@ def _skips_zero(kernel: Kernel, reader: Kernel) -> bool:
     """Whether the places that `kernel` leaves at 0 contribute nothing to `reader`."""
     if kernel.output.fill != 0 or reader.epilogue is not None or reader.combine != "store":
         return False
+    if reader.output.fill:  # its own border is another number: one array, one fill
+        return False
     return vanishes(reader.body, kernel.output)
 
 

@@ -19,16 +19,19 @@ class Arena:
         given: values of inputs that stay.
         poison: a byte with which everything is filled that the program must write before it reads
             it, when the arena is made and by `spoil`; for tests. By default memory is zero.
+        within: bytes to work in, at least `plan.size`, whatever they hold; for tests, too.
     """
 
     def __init__(
         self, plan: Plan, given: Mapping[Buffer, np.ndarray] | None = None,
-        poison: int | None = None,
+        poison: int | None = None, within: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.poison = plan, poison
-        raw = np.full(plan.size + ALIGN, poison or 0, np.uint8)
-        skip = -raw.ctypes.data % ALIGN
-        self.bytes = raw[skip : skip + plan.size]
+        if within is None:
+            raw = np.full(plan.size + ALIGN, poison or 0, np.uint8)
+            skip = -raw.ctypes.data % ALIGN
+            within = raw[skip:]
+        self.bytes = within[: plan.size]
         self.address = self.bytes.ctypes.data
         reset(plan, self.memory)
         for buffer, value in (given or {}).items():

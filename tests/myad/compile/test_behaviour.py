@@ -229,6 +229,22 @@ def test_nothing_behind_the_data_is_read():
     assert (done.returncode, done.stdout.strip()) == (0, "ok"), done.stderr[-2000:]
 
 
+BORDERS = {
+    "other numbers": lambda x: myad.pad(myad.pad(x, ((2, 1),)), ((1, 2),), -1.5),
+    "zeros in zeros": lambda x: myad.pad(myad.pad(x, ((2, 1),)), ((1, 2),)),
+    "zeros times infinity": lambda x: myad.pad(x, ((1, 1),)) * np.array([np.inf, 1, 2, 3, np.inf]),
+    "added": lambda x: myad.pad(x, ((1, 1),), 2.0) + myad.pad(x, ((2, 0),)),
+}
+
+
+@pytest.mark.parametrize("function", BORDERS.values(), ids=BORDERS)
+def test_borders_keep_their_values(function):
+    x = np.array([1.0, 2.0, 3.0])
+    with np.errstate(invalid="ignore"):
+        wanted = function(myad.Tensor(x)).numpy()
+    np.testing.assert_array_equal(myad.jit(function)(x), wanted)
+
+
 NAMES = ["linear/w", "a.b", "a_b", "a b", "größe", "", 'say "x"', "%x", "entry", "loop.1", "rows",
          "v1", "t.1", "run", "x" * 3000, "\n", "0", "\\22"]  # fmt: skip
 

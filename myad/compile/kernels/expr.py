@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from myad.compile.dtypes import BOOLEAN, FLOATS, converted
 from myad.compile.kernels.index import Affine, Axis
 
 # Operations of an expression, which are those of the loop code too, and their number of operands.
@@ -26,7 +27,7 @@ COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 class Buffer:
     """An array that kernels read and write, named as the program names it.
 
-    Fields: `shape` logical sizes; `dtype` "f32", "f64", "i32", "u32", "u8" or "bool"; `kind`
+    Fields: `shape` logical sizes; `dtype` a name of `dtypes.TABLE`; `kind`
     "temporary", "state" (lives from step to step), "input" (copied in before a call), "output"
     (copied out after it) or "stream" (the caller's own memory, read by row number); `fill` the
     constant of every element that no kernel writes; `given` the shape before any splitting.
@@ -109,7 +110,7 @@ class Load(Expr):
 
 @dataclass(frozen=True)
 class AxisValue(Expr):
-    """The value of an index itself, as i32 or u32."""
+    """The value of an index itself, as an integer."""
 
     index: Affine
     dtype: str = "i32"
@@ -150,6 +151,8 @@ def apply(op: str, *args: Operand) -> Expr:
     dtype = next((a.dtype for a in values if a.dtype != "bool"), values[0].dtype)
     operands = tuple(a if isinstance(a, Expr) else Const(a, dtype) for a in args)
     assert len(operands) == ARITY[op], op
+    if dtype == "bool":
+        op = BOOLEAN.get(op, op)
     return Apply(op, operands, "bool" if op in COMPARISONS else dtype)
 
 
@@ -158,7 +161,7 @@ def cast(value: Expr, dtype: str) -> Expr:
     if value.dtype == dtype:
         return value
     if isinstance(value, Const):
-        return Const(value.value, dtype)
+        return Const(converted(value.value, value.dtype, dtype), dtype)
     return Apply("cast", (value,), dtype)
 
 
@@ -229,7 +232,7 @@ def show(expr: Expr) -> str:
     if isinstance(expr, Load):
         return f"{expr.buffer.name}[{', '.join(map(repr, expr.index))}]"
     if isinstance(expr, Const):
-        return f"{expr.value:g}" if expr.dtype in ("f32", "f64") else str(expr.value)
+        return f"{expr.value:g}" if expr.dtype in FLOATS else str(expr.value)
     if isinstance(expr, AxisValue):
         return f"({expr.index!r})"
     if isinstance(expr, Choose):

@@ -7,10 +7,11 @@ Two moves, repeated until none applies:
 
 from __future__ import annotations
 
-from math import prod
+from math import isfinite, prod
 
 import numpy as np
 
+from myad.compile.dtypes import NAMES
 from myad.compile.kernels.cost import COST
 from myad.compile.kernels.expr import (
     Apply,
@@ -28,9 +29,6 @@ from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source, sum_of
 from myad.compile.program.program import Program, Variable
 from myad.errors import CompileError
 
-DTYPES = {"float32": "f32", "float64": "f64", "int32": "i32", "uint32": "u32", "uint8": "u8",
-          "bool": "bool", "int64": "i32"}  # fmt: skip
-
 
 def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
     """One kernel per step, and the buffer of every variable.
@@ -41,13 +39,13 @@ def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
 
     def buffer_of(variable: Variable, kind: str) -> Buffer:
         if variable not in buffers:
-            dtype = DTYPES.get(variable.dtype.name)
+            dtype = NAMES.get(variable.dtype.name)
             if dtype is None:
                 raise CompileError(
                     f"compile: {variable!r} has a dtype that cannot be compiled; use one of "
-                    f"{', '.join(DTYPES)}."
+                    f"{', '.join(NAMES)}."
                 )
-            buffers[variable] = Buffer(variable.name.replace(".", "_"), variable.shape, dtype, kind)
+            buffers[variable] = Buffer(variable.name, variable.shape, dtype, kind)
         return buffers[variable]
 
     for variable in program.inputs:
@@ -226,8 +224,10 @@ def vanishes(expr: Expr, buffer: Buffer) -> bool:
         return expr.value == 0
     if not isinstance(expr, Apply):
         return False
-    if expr.op == "mul":
-        return any(vanishes(arg, buffer) for arg in expr.args)
+    if expr.op == "mul":  # 0 times infinity is not 0
+        zero = [vanishes(arg, buffer) for arg in expr.args]
+        finite = [isinstance(a, Const) and isfinite(a.value) for a in expr.args]
+        return any(zero) and all(z or f for z, f in zip(zero, finite, strict=True))
     if expr.op == "select":
         return vanishes(expr.args[1], buffer) and vanishes(expr.args[2], buffer)
     if expr.op in ("neg", "add", "sub"):

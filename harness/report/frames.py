@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
 
+from harness import contract
 from harness.analysis.analysis import Analysis
 from harness.analysis.metrics import METRICS, peak_bytes
 from harness.analysis.warnings import outcome
@@ -15,7 +16,8 @@ STATISTICS = ("n", "mean", "median", "sd", "min", "max")
 MEAN_ENDS, MEDIAN_ENDS = ("mean_low", "mean_high"), ("median_low", "median_high")
 TRIAL = ("block", "slot", "engine", "seed", "warmup", "state")
 VERDICT = ("valid", "disturbed", "failure")
-PHASES = ("import", "load", "build", "compile", "save")
+# the loops, `train` and `test`, are metrics with columns of their own
+PHASES = [name for name in contract.PHASES if name not in ("train", "test")]
 Read = Callable[[Trial], object]
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -72,25 +73,13 @@ def t_interval(values: Sequence[float] | np.ndarray) -> Interval | None:
     return float(mean - half), float(mean + half)
 
 
-def median_ranks(n: int) -> tuple[int, int, float] | None:
-    """Ranks (from 1) of the shortest symmetric order-statistics interval that reaches the level.
-
-    The interval from the k-th smallest to the k-th largest value holds the median with
-    probability 1 - 2·P(Binomial(n, 1/2) <= k - 1), whatever the distribution is.
-    Returns: (low rank, high rank, coverage), or None when n < 6: there even the
-    whole sample covers less than 95 %.
-    """
-    # ppf gives the smallest k with P(B <= k) >= 2.5 %, so k - 1 is the last that leaves less out
-    k = int(stats.binom.ppf((1 - LEVEL) / 2, n, 0.5)) if n else 0
-    if k < 1:
-        return None
-    return k, n + 1 - k, 1 - 2 * float(stats.binom.cdf(k - 1, n, 0.5))
-
-
 def median_interval(values: Sequence[float] | np.ndarray) -> Interval | None:
-    """Order-statistics interval of the median (n = 10: 2nd to 9th value, 97.9 %)."""
-    ranks = median_ranks(len(values))
-    if ranks is None:
+    """Order-statistics interval of the median (n = 10: 2nd to 9th value, 97.9 %).
+
+    The shortest symmetric one that reaches the level, whatever the distribution is: it inverts the
+    binomial test of the median. None when n < 6: there even the whole sample covers less.
+    """
+    if len(values) == 0:
         return None
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    return float(ordered[ranks[0] - 1]), float(ordered[ranks[1] - 1])
+    found: Any = stats.quantile_test(values, q=0, p=0.5).confidence_interval(LEVEL)
+    return None if np.isnan(found.low) else (float(found.low), float(found.high))

@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from harness.stats import median_interval, summarize, t_interval
-from harness.stats.describe import median_ranks
 
 
 def test_figures_of_a_sample_worked_out_by_hand():
@@ -24,17 +23,15 @@ def test_mean_interval_equals_scipy(rng):
     assert t_interval(sample) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
-def test_ten_values_give_the_second_to_the_ninth_at_97_9_per_cent():
-    low, high, coverage = median_ranks(10)
-    assert (low, high) == (2, 9)
-    assert coverage == pytest.approx(1 - 2 * (1 + 10) / 1024, rel=1e-12)
+def test_ten_values_give_the_second_to_the_ninth():
+    # coverage 1 - 2·(1 + 10)/1024 = 97.9 %; the third to the eighth would have 89.1 %
     assert median_interval([9, 1, 8, 2, 7, 3, 6, 4, 5, 10]) == (2.0, 9.0)
 
 
-def test_median_interval_equals_scipy_binomial_inversion(rng):
-    sample = rng.standard_normal(25)
-    theirs = stats.quantile_test(sample, q=0, p=0.5).confidence_interval(0.95)
-    assert median_interval(sample) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
+@pytest.mark.parametrize(("n", "rank"), [(6, 1), (8, 1), (9, 2), (12, 3), (25, 8), (100, 40)])
+def test_ranks_are_those_of_the_table(n, rank):
+    """Largest k with 2·P(Binomial(n, 1/2) < k) at most 5 %: any table of the sign test."""
+    assert median_interval(range(1, n + 1)) == (rank, n + 1 - rank)
 
 
 @pytest.mark.parametrize("n", range(6))

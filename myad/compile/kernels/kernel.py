@@ -26,6 +26,7 @@ from myad.compile.kernels.expr import (
     apply,
     cast,
     loads,
+    share,
     show,
     substitute,
     walk,
@@ -66,9 +67,24 @@ class Kernel:
         return [axis for axis in self.axes if axis not in written]
 
     @cached_property
+    def nodes(self) -> list[Expr]:
+        """The nodes of the body, then those of the epilogue."""
+        return walk(self.body) + (walk(self.epilogue) if self.epilogue is not None else [])
+
+    @cached_property
     def reads(self) -> list[Load]:
         """Every load of body and epilogue."""
-        return loads(self.body) + (loads(self.epilogue) if self.epilogue is not None else [])
+        return [node for node in self.nodes if isinstance(node, Load)]
+
+    @cached_property
+    def times_read(self) -> dict[Buffer, int]:
+        """How often elements of each buffer are read."""
+        times: dict[Buffer, int] = {}
+        for expr, axes in ((self.body, self.axes), (self.epilogue, self.parallel)):
+            points = math.prod(axis.size for axis in axes)
+            for load in loads(expr) if expr is not None else ():
+                times[load.buffer] = times.get(load.buffer, 0) + points
+        return times
 
     def substituted(self, mapping: dict[Axis, Affine], fresh: Sequence[Axis]) -> Kernel:
         """The same kernel with axes replaced; `fresh` are the axes that take their place."""
@@ -182,8 +198,8 @@ class KernelBuilder:
             combine = "store"
         elif combine is None:
             combine = "add"
-        return Kernel(self.name, self.output, axes, places, cast(body, self.dtype), combine,
-                      accumulate=accumulate)  # fmt: skip
+        body = share(cast(body, self.dtype))
+        return Kernel(self.name, self.output, axes, places, body, combine, accumulate=accumulate)
 
     def map(self, function: Callable[..., Expr], *inputs: Source) -> Kernel:
         """`output = function(*inputs)` elementwise, with broadcasting."""

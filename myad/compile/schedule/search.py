@@ -112,7 +112,7 @@ def work(expr: Expr, axis: Axis | None, lanes: int, layouts: dict[Buffer, Layout
     total = 0.0
     for node in walk(expr):
         if isinstance(node, Apply):
-            each = COST.get(node.op, 1.0)
+            each = COST[node.op]
             total += each * lanes if node.op in CALLED else each
         elif isinstance(node, Load):
             total += 0.5 * _access(node.buffer, node.index, axis, lanes, layouts)

@@ -8,12 +8,12 @@ from myad.compile.kernels.expr import Buffer, Expr, Load, loads, rewrite
 from myad.compile.kernels.fuse import fuse, kernels_of
 from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source
 from myad.compile.kernels.split import split_dimensions
-from myad.compile.loops.lower import lower
+from myad.compile.loops.codes import codes_of
 from myad.compile.loops.plan import Plan, place
 from myad.compile.program.program import Program
 from myad.compile.program.simplify import expand, remove_unread, simplify
 from myad.compile.schedule.layout import Machine
-from myad.compile.schedule.search import choose, natural, plan
+from myad.compile.schedule.search import natural, plan
 
 PASSES = ("fold", "fuse", "split", "layouts")  # what can be left out, to see what it gains
 
@@ -47,10 +47,7 @@ def build(
         count = program.inputs[streams[0]].shape[0]
         used.append(Buffer("rows", (count,), "i32", "stream_rows"))
     layouts = natural(used, machine) if "layouts" in without else plan(kernels, used, machine)
-    codes = []
-    for kernel in kernels:
-        schedule = choose(kernel, layouts, machine)
-        codes.append(lower(kernel, schedule, layouts))
+    codes = codes_of(kernels, layouts, machine)
     result = Plan(
         program, kernels, layouts, codes, inputs, outputs, [inputs[p] for p in streams],
         {b: v for b, v in constants.items() if b in layouts and v is not None},

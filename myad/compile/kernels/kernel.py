@@ -25,7 +25,6 @@ from myad.compile.kernels.expr import (
     Sum,
     apply,
     cast,
-    loads,
     share,
     show,
     substitute,
@@ -67,9 +66,19 @@ class Kernel:
         return [axis for axis in self.axes if axis not in written]
 
     @cached_property
+    def body_nodes(self) -> list[Expr]:
+        """The nodes of the body."""
+        return walk(self.body)
+
+    @cached_property
+    def epilogue_nodes(self) -> list[Expr]:
+        """The nodes of the epilogue, if there is one."""
+        return [] if self.epilogue is None else walk(self.epilogue)
+
+    @property
     def nodes(self) -> list[Expr]:
         """The nodes of the body, then those of the epilogue."""
-        return walk(self.body) + (walk(self.epilogue) if self.epilogue is not None else [])
+        return self.body_nodes + self.epilogue_nodes
 
     @cached_property
     def reads(self) -> list[Load]:
@@ -80,10 +89,12 @@ class Kernel:
     def times_read(self) -> dict[Buffer, int]:
         """How often elements of each buffer are read."""
         times: dict[Buffer, int] = {}
-        for expr, axes in ((self.body, self.axes), (self.epilogue, self.parallel)):
+        parts = (self.body_nodes, self.axes), (self.epilogue_nodes, self.parallel)
+        for nodes, axes in parts:
             points = math.prod(axis.size for axis in axes)
-            for load in loads(expr) if expr is not None else ():
-                times[load.buffer] = times.get(load.buffer, 0) + points
+            for node in nodes:
+                if isinstance(node, Load):
+                    times[node.buffer] = times.get(node.buffer, 0) + points
         return times
 
     def substituted(self, mapping: dict[Axis, Affine], fresh: Sequence[Axis]) -> Kernel:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from myad.compile.kernels.expr import ARITY, Apply, Expr, Load, walk
+from collections.abc import Iterable
+
+from myad.compile.kernels.expr import ARITY, Apply, Expr, Load
 
 # Cost of an operation on one vector, in fused multiply-adds.
 COST: dict[str, float] = {
@@ -21,9 +23,9 @@ ACROSS_COST = 6.0  # adding up the lanes of a vector
 CALLED = ("log", "tanh", "pow", "sin", "cos")  # one library call per lane
 
 
-def price(expr: Expr) -> float:
-    """Cost of one evaluation: every operation and every load once."""
-    return sum(map(_own_cost, walk(expr)))
+def price(nodes: Iterable[Expr]) -> float:
+    """Cost of one evaluation of `nodes`, the operations and loads of an expression."""
+    return sum(map(_own_cost, nodes))
 
 
 def _own_cost(node: Expr) -> float:

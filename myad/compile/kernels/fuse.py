@@ -23,7 +23,6 @@ from myad.compile.kernels.expr import (
     Expr,
     Load,
     Pool,
-    loads,
     rewrite,
     share,
     substitute,
@@ -123,25 +122,31 @@ class _Fusion:
         fused = _merged(kernel, [self.kernels[reader] for reader in places])
         if fused is None:
             return
+        touched = set(kernel.times_read)  # whose writers may now find what they did not before
         for reader, new in zip(places, fused, strict=True):
+            old = self.kernels[reader]
+            if (old.axes, old.combine) != (new.axes, new.combine):
+                touched.update(new.times_read)
             self._forget(reader)
             self.kernels[reader] = new
             self._read(reader, new)
             self._queue(reader)
         self._forget(place)
         del self.kernels[place]
+        for buffer in touched & self.readers.keys():
+            # among several readers only views move, and those when they are first looked at
+            if len(self.readers[buffer]) <= 1:
+                self._queue(self.writer[buffer])
 
     def _read(self, place: int, kernel: Kernel) -> None:
         for buffer in kernel.times_read:
             if buffer in self.readers:
                 self.readers[buffer][place] = None
-                self._queue(self.writer[buffer])
 
     def _forget(self, place: int) -> None:
         for buffer in self.kernels[place].times_read:
             if buffer in self.readers:
                 self.readers[buffer].pop(place, None)
-                self._queue(self.writer[buffer])
 
     def _queue(self, place: int) -> None:
         if place in self.kernels and place not in self.queued:
@@ -177,10 +182,10 @@ def _inlined(kernel: Kernel, readers: list[Kernel]) -> list[Kernel] | None:
 
 def is_view(kernel: Kernel) -> bool:
     """Whether a kernel costs next to nothing to repeat: it moves or scales one operand."""
-    operands = loads(kernel.body)
+    operands = [node for node in kernel.body_nodes if isinstance(node, Load)]
     if len(operands) > 1 or any(load.buffer.kind == "stream" for load in operands):
         return False
-    return sum(COST[node.op] for node in walk(kernel.body) if isinstance(node, Apply)) <= 1.0
+    return sum(COST[node.op] for node in kernel.body_nodes if isinstance(node, Apply)) <= 1.0
 
 
 def _pays(kernel: Kernel, reader: Kernel) -> bool:
@@ -189,7 +194,7 @@ def _pays(kernel: Kernel, reader: Kernel) -> bool:
     Kept, each is computed once, stored, and loaded as often as it is read; inlined, it is computed
     as often as it is read: once in an elementwise reader, once per column in a matrix product.
     """
-    each, times = price(kernel.body), reader.times_read[kernel.output]
+    each, times = price(kernel.body_nodes), reader.times_read[kernel.output]
     kept = kernel.output.size * (each + STORE_COST) + times * LOAD_COST
     return times * each <= kept
 
@@ -215,9 +220,7 @@ def _replaced(kernel: Kernel, reader: Kernel) -> Kernel:
     return _with(reader, kernel.output, body_at)
 
 
-def _with(
-    reader: Kernel, buffer: Buffer, value: Callable[[Load, Pool], Expr]
-) -> Kernel:
+def _with(reader: Kernel, buffer: Buffer, value: Callable[[Load, Pool], Expr]) -> Kernel:
     """`reader` with `value` in the place of every load of `buffer`."""
 
     def written(expr: Expr) -> Expr:

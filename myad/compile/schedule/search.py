@@ -295,9 +295,7 @@ def register_block(
     return best[1], best[2]
 
 
-def _small_block(
-    kernel: Kernel, parallel: list[Axis], vectors: int
-) -> tuple[dict[Axis, int], int]:
+def _small_block(kernel: Kernel, parallel: list[Axis], vectors: int) -> tuple[dict[Axis, int], int]:
     """Elementwise kernels: whole short rows, and short axes written out; less of long bodies."""
     limit = max(1, MAX_WRITTEN // len(kernel.nodes))
     chunks = vectors if vectors <= min(LONG_ROW, limit) else min(4, limit)

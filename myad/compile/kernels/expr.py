@@ -3,8 +3,8 @@
 An expression is a graph of `Load`, `Const`, `AxisValue`, `Apply` and, in an epilogue, `Sum`. It
 says nothing of order, vectors or memory layout; `lower.py` decides those.
 
-A part that is used twice is one node, and stays one: `rewrite` makes equal nodes one (`Pool`), so an
-expression is as large as the number of different values in it. Nothing here recurses, hashes or
+A part that is used twice is one node, and stays one: `rewrite` makes equal nodes one (`Pool`), so
+an expression is as large as the number of different values in it. Nothing here recurses, hashes or
 compares below the node it is given: chains of any length are walked by loops.
 """
 

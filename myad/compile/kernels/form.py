@@ -1,7 +1,7 @@
 """The form of a kernel: what is left of it when its axes and buffers lose their names.
 
-Programs repeat themselves, an unrolled loop most of all. Kernels of one form, whose buffers are laid
-out alike, run alike: they are scheduled, lowered and compiled once.
+Programs repeat themselves, an unrolled loop most of all. Kernels of one form whose buffers are
+laid out alike run alike: they are scheduled, lowered and compiled once.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def nodes(plan):
 
 @contextmanager
 def shallow(frames=120):
-    """A stack that is too short for recursion over a program, and long enough for everything else."""
+    """A stack too short for recursion over a program, and long enough for everything else."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack()) + frames)
     try:

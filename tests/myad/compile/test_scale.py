@@ -15,6 +15,7 @@ from myad.compile.kernels.expr import ARITY, Buffer, Const, Load, Pool, rewrite,
 from myad.compile.kernels.fuse import MAX_NODES, vanishes
 from myad.compile.llvm.module import Module, render, run_interpreted
 from myad.compile.loops import interpret as interpreter
+from myad.compile.loops.plan import _Placed
 from myad.compile.program.trace import flatten, trace
 from myad.compile.schedule import search
 from myad.compile.schedule.layout import Machine
@@ -244,3 +245,19 @@ def test_simplification_ends_for_a_rule_that_is_written_with_itself():
             build(program, MACHINE)
     finally:
         del PRIMITIVES["circular"]
+
+
+def test_a_library_function_of_vectors_is_written_out_once_and_called():
+    x = np.ones(64, "f4")
+    program, _ = trace(lambda x: myad.tanh(myad.tanh(x)), x)
+    ir = render(build(program, MACHINE))
+    assert ir.count("@llvm.tanh.v8f32(") == 2  # its declaration and one call
+    assert ir.count(" @tanh.v8f32(") > 2
+
+
+def test_places_in_memory_are_the_lowest_that_are_free_meanwhile():
+    placed = _Placed(4)
+    for count, span in ((128, (0, 9)), (64, (0, 3)), (64, (4, 9))):
+        placed.add(placed.lowest(count, span), count, span)
+    assert placed.rows[0, :3].tolist() == [0, 128, 128]
+    assert placed.lowest(64, (3, 4)) == 192

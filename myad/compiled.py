@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from myad.compile.dtypes import native
 from myad.compile.function import CompiledPredict
 from myad.compile.llvm.native import host
 from myad.compile.training import CompiledTraining
@@ -60,7 +61,7 @@ def compiled_epochs(
     watchers: Sequence[Any],
 ) -> Iterator[float]:  # fmt: skip
     """Yield the mean loss of each epoch after training it natively; the model follows."""
-    labels = narrowed(labels)
+    images, labels = native(images), native(labels)  # once, not in every epoch
     training = compile_training(
         model, loss, optimizer, images, labels, batch_size=batch_size, seed=seed,
         optimizer_state=history.optimizer_state,
@@ -73,11 +74,6 @@ def compiled_epochs(
         history.optimizer_state = training.optimizer_state
         history.seconds.append(time.perf_counter() - start)
         yield mean
-
-
-def narrowed(labels: np.ndarray) -> np.ndarray:
-    """Integer labels as native code reads them; their values were checked to be classes."""
-    return labels.astype(np.int32) if labels.dtype.kind in "iu" and labels.itemsize > 4 else labels
 
 
 def _teller(watchers: Sequence[Any]) -> Callable[[int], None]:

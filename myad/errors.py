@@ -45,5 +45,9 @@ class WeightsError(MyadError, ValueError):
     """Weights of another model: a missing or unknown name, or a wrong shape."""
 
 
+class ThreadError(MyadError, RuntimeError):
+    """An object that one thread may use at a time is used by two."""
+
+
 class CompileError(MyadError, ValueError):
     """Something that cannot be compiled; the message names it and says what to do."""

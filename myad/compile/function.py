@@ -13,6 +13,7 @@ import numpy as np
 
 from myad.compile.arguments import Call, static_arguments
 from myad.compile.build import build
+from myad.compile.dtypes import native
 from myad.compile.llvm.module import Module
 from myad.compile.llvm.native import host
 from myad.compile.program.trace import Argument, trace
@@ -36,7 +37,8 @@ class CompiledFunction:
     """`function` compiled anew for each kind of arguments, then reused.
 
     A kind is the nesting, the shapes and dtypes of the arrays, and the values of Python numbers
-    and static arguments. The `CACHE_SIZE` kinds used last are kept. Call it like `function`.
+    and static arguments. The `CACHE_SIZE` kinds used last are kept. Call it like `function`; its
+    results share memory with nothing, and several threads may call it at once.
     `lower(*args)` returns the `Module` of those arguments, whose `plan` and `ir` can be printed.
     """
 
@@ -64,10 +66,7 @@ class CompiledFunction:
         if entry is None:
             return self.function(*args, **options)
         module, result = entry
-        for buffer, array in zip(module.plan.inputs, call.arrays, strict=True):
-            module.write(buffer, array)
-        module.run()
-        found = [module.read(buffer) for buffer in module.plan.outputs]
+        found = module.call(call.arrays)
         return unflatten(result, [Tensor(z) for z in found] if call.is_boxed else found)
 
     def lower(self, *args: Any, **options: Any) -> Module:
@@ -141,6 +140,8 @@ def jit(
 class CompiledPredict:
     """A model's output for every example of a data set, batch by batch in one native loop.
 
+    It may be called from several threads at once.
+
     Args: apply: pure, `apply(parameters, images)` -> (B, …); what it gives for an image may not
         hang on the others in its batch: a short last one is filled up. The rest as in
         `CompiledTraining`.
@@ -149,18 +150,19 @@ class CompiledPredict:
     def __init__(
         self, apply: Callable[..., Any], parameters: Any, images: Any, *, batch_size: int
     ) -> None:
-        self._example = Argument(tuple(images.shape[1:]), images.dtype, "images")
+        dtype = np.dtype(images.dtype).newbyteorder("=")
+        self._example = Argument(tuple(images.shape[1:]), dtype, "images")
         self.batch_size = min(batch_size, max(1, len(images)))
-        batch = Argument((self.batch_size, *self._example.shape), images.dtype, "images")
+        batch = Argument((self.batch_size, *self._example.shape), dtype, "images")
         program, _ = trace(apply, parameters, batch, name="parameter images")
         values = [np.asarray(leaf) for leaf in leaves(parameters)]
-        self._module = Module(build(program, host(), streams=(len(values),)), collect=0)
-        for buffer, leaf in zip(self._module.plan.inputs, values, strict=False):
-            self._module.write(buffer, leaf)
+        plan = build(program, host(), streams=(len(values),))
+        given = dict(zip(plan.inputs, values, strict=False))
+        self._module = Module(plan, collect=0, given=given)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The outputs, (N, …), for images of the shape and dtype compiled for."""
-        images = np.ascontiguousarray(images)
+        images = native(images)
         if (images.shape[1:], images.dtype) != (self._example.shape, self._example.dtype):
             raise DataError(
                 f"compiled predict: images are {images.dtype}{list(images.shape[1:])} per example,"
@@ -170,5 +172,6 @@ class CompiledPredict:
         out = self._module.collected(steps)
         if steps:
             rows = np.minimum(np.arange(steps * self.batch_size), len(images) - 1)
-            self._module.run([images], rows.astype(np.int32), steps, out)
+            with self._module.arena() as arena:
+                self._module.run([images], rows.astype(np.int32), steps, out, arena)
         return self._module.unpack(out)[: len(images)]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from myad.compile.build import build
+from myad.compile.dtypes import native
 from myad.compile.kernels.expr import Buffer
 from myad.compile.llvm.module import Module
 from myad.compile.llvm.native import host
 from myad.compile.loops.plan import Plan
 from myad.compile.program.trace import Argument, flatten, trace, unflatten
-from myad.errors import CompileError, DataError
+from myad.errors import CompileError, DataError, ThreadError
 
 SLICE_S = 0.05  # native code runs this long before Python looks for Ctrl-C
 
@@ -34,7 +37,8 @@ class CompiledTraining:
         key: uint32 (2,), (seed, counter) for dropout; the counter grows by 1 each step.
     Raises: CompileError naming what cannot be compiled.
 
-    `program`, `loops`, `ir`, `memory` show every stage as text.
+    `program`, `loops`, `ir`, `memory` show every stage as text. One thread at a time may use an
+    object: a second one that enters is told so by a ThreadError.
     """
 
     def __init__(
@@ -45,8 +49,9 @@ class CompiledTraining:
         if key is None:
             key = np.zeros(2, np.uint32)
         self._state = (parameters, optimizer_state, key)
-        self._example = Argument(tuple(images.shape[1:]), images.dtype, "images")
-        self._label = Argument(tuple(labels.shape[1:]), labels.dtype, "labels")
+        self._example = _one_of(images, "images")
+        self._label = _one_of(labels, "labels")
+        self._lock = threading.RLock()
         self.batch_size = min(batch_size, len(images))
         self._pace = 1.0  # steps that fit a slice, learned as it runs
         self._module = self._compile()
@@ -80,12 +85,14 @@ class CompiledTraining:
     @property
     def parameters(self) -> Any:
         """Copies of the current parameters, nested as they were given."""
-        return self._read()[0]
+        with self._alone():
+            return self._read()[0]
 
     @property
     def optimizer_state(self) -> Any:
         """Copies of the current optimizer state, nested as it was given."""
-        return self._read()[1]
+        with self._alone():
+            return self._read()[1]
 
     def epoch(
         self, images: np.ndarray, labels: np.ndarray, order: np.ndarray | None = None, *,
@@ -99,8 +106,28 @@ class CompiledTraining:
             done: called now and then with the number of examples trained on.
         Returns: the loss, averaged over the examples; NaN or infinity if training diverged.
         """
+        with self._alone():
+            return self._epoch(native(images), native(labels), order, done)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Raise ThreadError if another thread is at work here; a callback of this one may enter."""
+        if not self._lock.acquire(blocking=False):
+            raise ThreadError(
+                "compiled training: another thread is training or reading this object, which holds"
+                " one state. Let one thread use it, or make one object per thread."
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _epoch(
+        self, images: np.ndarray, labels: np.ndarray, order: np.ndarray | None,
+        done: Callable[[int], None],
+    ) -> float:  # fmt: skip
         rows = _checked_rows(order, images, labels)
-        streams = [np.ascontiguousarray(images), np.ascontiguousarray(labels)]
+        streams = [images, labels]
         self._check_streams(streams)
         full = len(rows) // self.batch_size
         total = 0.0
@@ -149,15 +176,15 @@ class CompiledTraining:
         batch = self.batch_size
         images = Argument((batch, *self._example.shape), self._example.dtype, "images")
         labels = Argument((batch, *self._label.shape), self._label.dtype, "labels")
-        program, _ = trace(self._advance, *self._state, images, labels,
-                           name="parameter optimizer key images labels")  # fmt: skip
-        count = len(flatten(self._state))
-        if len(program.outputs) != count + 1:
+        program, result = trace(self._advance, *self._state, images, labels,
+                                name="parameter optimizer key images labels")  # fmt: skip
+        if program.outputs[0].shape:
             raise CompileError(
-                "compiled training: the step returns other parameters or another optimizer state "
-                "than it takes; return both with the same names."
+                f"compiled training: the step's loss has the shape {program.outputs[0].shape};"
+                " return a number, the mean over the batch."
             )
-        state = {n + 1: n for n in range(count)}
+        state = _state_places(self._state, result[1:])
+        count = len(state)
         plan = build(program, host(), state=state, streams=(count, count + 1))
         return Module(plan, loss=0)
 
@@ -175,6 +202,26 @@ class CompiledTraining:
         leaves = [np.asarray(leaf) for _, leaf in flatten(state)]
         for buffer, leaf in zip(self._buffers(), leaves, strict=True):
             self._module.write(buffer, leaf)
+
+
+def _one_of(array: Any, name: str) -> Argument:
+    """One example of `array`, in this machine's byte order."""
+    return Argument(tuple(array.shape[1:]), np.dtype(array.dtype).newbyteorder("="), name)
+
+
+def _state_places(taken: Any, returned: Any) -> dict[int, int]:
+    """{output: input} positions of the state, matched by name; the loss is output 0.
+
+    Raises: CompileError if the names differ.
+    """
+    places = {name: n for n, (name, _) in enumerate(flatten(taken))}
+    names = [name for name, _ in flatten(returned)]
+    if sorted(names) != sorted(places):
+        raise CompileError(
+            "compiled training: the step returns other parameters or another optimizer state "
+            "than it takes; return both with the same names."
+        )
+    return {n + 1: places[name] for n, name in enumerate(names)}
 
 
 def _checked_rows(order: np.ndarray | None, images: np.ndarray, labels: np.ndarray) -> np.ndarray:

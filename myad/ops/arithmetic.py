@@ -101,7 +101,7 @@ def _(dz, z, x, y):
 
 @divide.kernel
 def _(k, x, y):
-    return k.map(lambda a, b: a / b, x, y)
+    return k.map(lambda a, b: k.cast(a, k.dtype) / k.cast(b, k.dtype), x, y)
 
 
 @primitive
@@ -134,4 +134,4 @@ def _(dz, z, x, y):
 
 @power.kernel
 def _(k, x, y):
-    return k.map(k.power, x, y)
+    return k.map(lambda a, b: k.power(k.cast(a, k.dtype), k.cast(b, k.dtype)), x, y)

@@ -15,7 +15,6 @@ from myad.ops.specs import (
     as_operand,
     broadcast_shape,
     broadcast_spec,
-    float_spec,
     same_dtype,
     same_spec,
 )
@@ -89,6 +88,8 @@ def _(dz, z, x):
 @sign.kernel
 def _(k, x):
     def step(a):
+        if not k.signed:
+            return k.apply("select", k.apply("gt", a, 0), k.const(1), a)
         below = k.apply("select", k.apply("lt", a, 0), k.const(-1), a)  # a NaN stays NaN
         return k.apply("select", k.apply("gt", a, 0), k.const(1), below)
 
@@ -101,7 +102,7 @@ def floor(x):
     return np.floor(x)
 
 
-floor.shape(float_spec("floor"))
+floor.shape(same_spec)
 
 
 @floor.gradient
@@ -111,7 +112,7 @@ def _(dz, z, x):
 
 @floor.kernel
 def _(k, x):
-    return k.map(lambda a: k.apply("floor", a), x)
+    return k.map(lambda a: a if x.dtype not in ("f32", "f64") else k.apply("floor", a), x)
 
 
 @primitive
@@ -208,7 +209,8 @@ def _(dz, z, labels, *, classes, dtype):
 @one_hot.kernel
 def _(k, labels, *, classes, dtype):
     axes = k.axes(*k.shape)
-    here = k.apply("eq", k.cast(labels[axes[:-1]], "i32"), k.index_value(axes[-1]))
+    wide = "i64" if labels.dtype in ("i64", "u64", "u32") else "i32"  # holds label and class
+    here = k.apply("eq", k.cast(labels[axes[:-1]], wide), k.index_value(axes[-1], wide))
     return k.define(axes, k.cast(here, k.dtype))
 
 

@@ -56,7 +56,7 @@ def _(dz, z, x):
 
 @absolute.kernel
 def _(k, x):
-    return k.map(lambda a: k.apply("abs", a), x)
+    return k.map(lambda a: k.apply("abs", a) if k.signed else a, x)
 
 
 @primitive
@@ -224,7 +224,7 @@ def relu(x):
     return np.maximum(x, np.zeros((), x.dtype))
 
 
-relu.shape(float_spec("relu"))
+relu.shape(same_spec)
 
 
 @relu.gradient

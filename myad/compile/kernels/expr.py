@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
+from myad.compile.dtypes import BOOLEAN, FLOATS, converted
 from myad.compile.kernels.index import Affine, Axis
 
 # Operations of an expression, which are those of the loop code too, and their number of operands.
@@ -32,7 +33,7 @@ SHOWN = 60  # nodes of an expression that are written out for a reader; of more,
 class Buffer:
     """An array that kernels read and write, named as the program names it.
 
-    Fields: `shape` logical sizes; `dtype` "f32", "f64", "i32", "u32", "u8" or "bool"; `kind`
+    Fields: `shape` logical sizes; `dtype` a name of `dtypes.TABLE`; `kind`
     "temporary", "state" (lives from step to step), "input" (copied in before a call), "output"
     (copied out after it) or "stream" (the caller's own memory, read by row number); `fill` the
     constant of every element that no kernel writes; `given` the shape before any splitting.
@@ -132,7 +133,7 @@ class Load(Expr):
 
 @dataclass(eq=False, slots=True)
 class AxisValue(Expr):
-    """The value of an index itself, as i32 or u32."""
+    """The value of an index itself, as an integer."""
 
     index: Affine
     dtype: str = "i32"
@@ -193,6 +194,8 @@ def apply(op: str, *args: Operand) -> Expr:
     dtype = next((a.dtype for a in values if a.dtype != "bool"), values[0].dtype)
     operands = tuple(a if isinstance(a, Expr) else Const(a, dtype) for a in args)
     assert len(operands) == ARITY[op], op
+    if dtype == "bool":
+        op = BOOLEAN.get(op, op)
     return Apply(op, operands, "bool" if op in COMPARISONS else dtype)
 
 
@@ -201,7 +204,7 @@ def cast(value: Expr, dtype: str) -> Expr:
     if value.dtype == dtype:
         return value
     if isinstance(value, Const):
-        return Const(value.value, dtype)
+        return Const(converted(value.value, value.dtype, dtype), dtype)
     return Apply("cast", (value,), dtype)
 
 
@@ -306,7 +309,7 @@ def _line(node: Expr, parts: list[str]) -> str:
     if isinstance(node, Load):
         return f"{node.buffer.name}[{', '.join(map(repr, node.index))}]"
     if isinstance(node, Const):
-        return f"{node.value:g}" if node.dtype in ("f32", "f64") else str(node.value)
+        return f"{node.value:g}" if node.dtype in FLOATS else str(node.value)
     if isinstance(node, AxisValue):
         return f"({node.index!r})"
     if isinstance(node, Choose):

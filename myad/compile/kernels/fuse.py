@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from math import isfinite
 
 import numpy as np
 
+from myad.compile.dtypes import NAMES
 from myad.compile.kernels.cost import COST, LOAD_COST, STORE_COST, price
 from myad.compile.kernels.expr import (
     Apply,
@@ -37,9 +39,6 @@ from myad.errors import CompileError
 # store and one load where it is cut; and LLVM's time for a function grows faster than its length.
 MAX_NODES = 96
 
-DTYPES = {"float32": "f32", "float64": "f64", "int32": "i32", "uint32": "u32", "uint8": "u8",
-          "bool": "bool", "int64": "i32"}  # fmt: skip
-
 
 def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
     """One kernel per step, and the buffer of every variable.
@@ -50,13 +49,13 @@ def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
 
     def buffer_of(variable: Variable, kind: str) -> Buffer:
         if variable not in buffers:
-            dtype = DTYPES.get(variable.dtype.name)
+            dtype = NAMES.get(variable.dtype.name)
             if dtype is None:
                 raise CompileError(
                     f"compile: {variable!r} has a dtype that cannot be compiled; use one of "
-                    f"{', '.join(DTYPES)}."
+                    f"{', '.join(NAMES)}."
                 )
-            buffers[variable] = Buffer(variable.name.replace(".", "_"), variable.shape, dtype, kind)
+            buffers[variable] = Buffer(variable.name, variable.shape, dtype, kind)
         return buffers[variable]
 
     for variable in program.inputs:
@@ -290,18 +289,19 @@ def vanishes(expr: Expr, buffer: Buffer) -> bool:
         zero[id(node)] = (
             (isinstance(node, Load) and node.buffer is buffer)
             or (isinstance(node, Const) and node.value == 0)
-            or (isinstance(node, Apply) and _vanishing(node.op, parts))
+            or (isinstance(node, Apply) and _vanishing(node, parts))
         )
     return zero[id(expr)]
 
 
-def _vanishing(op: str, zero: list[bool]) -> bool:
-    """Whether `op` gives 0, by which of its operands are 0."""
-    if op == "mul":
-        return any(zero)
-    if op == "select":
+def _vanishing(node: Apply, zero: list[bool]) -> bool:
+    """Whether `node` is 0, by which of its operands are 0."""
+    if node.op == "mul":  # 0 times infinity is not 0
+        finite = [isinstance(a, Const) and isfinite(a.value) for a in node.args]
+        return any(zero) and all(z or f for z, f in zip(zero, finite, strict=True))
+    if node.op == "select":
         return zero[1] and zero[2]
-    return op in ("neg", "add", "sub") and all(zero)
+    return node.op in ("neg", "add", "sub") and all(zero)
 
 
 def finish(kernel: Kernel, reader: Kernel) -> Kernel | None:

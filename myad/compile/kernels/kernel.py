@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from myad.compile.dtypes import KIND
 from myad.compile.kernels.expr import (
     AxisValue,
     Buffer,
@@ -32,8 +33,6 @@ from myad.compile.kernels.expr import (
 )  # fmt: skip
 from myad.compile.kernels.index import Affine, Axis, Index, affine
 from myad.compile.program.factors import common_factors
-
-IDENTITY = {"add": 0.0, "max": -math.inf, "min": math.inf}
 
 
 @dataclass(eq=False)
@@ -156,6 +155,11 @@ class KernelBuilder:
         """An index as a number."""
         return AxisValue(affine(index), dtype)
 
+    @property
+    def signed(self) -> bool:
+        """Whether the output's type has negative numbers."""
+        return KIND[self.dtype] in ("float", "signed")
+
     def const(self, value: float, dtype: str | None = None) -> Expr:
         """A number, of the output's dtype by default."""
         return Const(value, dtype or self.dtype)
@@ -166,8 +170,9 @@ class KernelBuilder:
 
     def power(self, x: Expr, y: Expr) -> Expr:
         """x to the power of y; constant squares and square roots without a logarithm."""
+
         known = {2.0: lambda: x * x, 0.5: lambda: apply("sqrt", x), 1.0: lambda: x}
-        if isinstance(y, Const) and y.value in known:
+        if isinstance(y, Const) and y.value in known and x.dtype != "bool":
             return known[y.value]()
         return apply("pow", x, y)
 
@@ -209,6 +214,8 @@ class KernelBuilder:
             combine = "store"
         elif combine is None:
             combine = "add"
+        if self.dtype == "bool" and combine == "add" and not accumulate:
+            combine = "max"  # sums of booleans are "or"
         body = share(cast(body, self.dtype))
         return Kernel(self.name, self.output, axes, places, body, combine, accumulate=accumulate)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import struct
 
-from myad.compile.dtypes import BYTES, FLOATS
+import numpy as np
 
-TYPES = {"f32": "float", "f64": "double", "i32": "i32", "u32": "i32", "u8": "i8", "bool": "i1",
-         "i64": "i64"}  # fmt: skip
+from myad.compile.dtypes import BYTES, FLOATS, KIND, TABLE
+
+TYPES = {row.name: row.llvm for row in TABLE}
 MEMORY = {**TYPES, "bool": "i8"}
 FAST = "nsz arcp contract reassoc afn"
+# Products of several factors keep their order, and quotients are not products with a reciprocal:
+# both may leave the range of exponents on the way, where eager code does not.
+CAREFUL = "nsz contract"
 
 
 def type_of(dtype: str, lanes: int, names: dict[str, str] = TYPES) -> str:
@@ -28,9 +32,10 @@ def literal(value: float, dtype: str) -> str:
     if dtype == "bool":
         return "true" if value else "false"
     if dtype not in FLOATS:
-        return str(int(value))
+        return str(np.asarray(int(value)).astype(f"i{BYTES[dtype]}"))
     if dtype == "f32":  # LLVM wants a float constant as a double that is exactly that float
-        value = struct.unpack("<f", struct.pack("<f", value))[0] if abs(value) < 3.4e38 else value
+        with np.errstate(all="ignore"):
+            value = float(np.float32(value))
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
@@ -39,17 +44,27 @@ def vector(values: list[float], dtype: str) -> str:
     return "<" + ", ".join(f"{TYPES[dtype]} {literal(v, dtype)}" for v in values) + ">"
 
 
-def conversion(old: str, new: str) -> str | None:
-    """LLVM's word for a conversion, None if the bits stay as they are."""
+def conversion(old: str, new: str) -> list[tuple[str, str]]:
+    """LLVM's words for a conversion, each with the type it gives; none if the bits stay.
+
+    Floats that the integer cannot hold give what NumPy gives on x86-64 up to the sign bit of 64
+    bits: the lowest bits of the next wider integer. Beyond that, as in NumPy, anything.
+    """
     if old in FLOATS and new in FLOATS:
-        return "fpext" if new == "f64" else "fptrunc"
+        return [("fpext" if new == "f64" else "fptrunc", new)]
     if old in FLOATS:
-        return "fptoui" if new in ("u32", "u8") else "fptosi"
+        if new == "u64":
+            return [("fptoui", new)]
+        wide = "i64" if new in ("u32", "i64") else "i32"
+        return [("fptosi", wide), *conversion(wide, new)]
     if new in FLOATS:
-        return "sitofp" if old == "i32" else "uitofp"
-    if BYTES[old] == BYTES[new] and "bool" not in (old, new):
-        return None
-    return "trunc" if BYTES[new] < BYTES[old] else "zext"
+        return [("sitofp" if KIND[old] == "signed" else "uitofp", new)]
+    if old == "bool":
+        return [("zext", new)]
+    if BYTES[old] == BYTES[new]:
+        return []
+    wider = "sext" if KIND[old] == "signed" else "zext"
+    return [("trunc" if BYTES[new] < BYTES[old] else wider, new)]
 
 
 class Declarations:

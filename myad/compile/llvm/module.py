@@ -1,70 +1,98 @@
-"""A plan as machine code: the arena it works in and the functions that run it."""
+"""A plan as machine code, and the functions that run it."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 
 import numpy as np
 
 from myad.compile.dtypes import BYTES, DTYPES
 from myad.compile.kernels.expr import Buffer
+from myad.compile.llvm.arena import Arena, reset
+from myad.compile.llvm.ir import TYPES, conversion
 from myad.compile.llvm.native import NativeModule
 from myad.compile.llvm.render import Renderer
 from myad.compile.loops.interpret import interpret
 from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.plan import Plan, view
-from myad.compile.schedule.layout import Layout, Storage
+from myad.compile.schedule.layout import Storage
 
 
 class Module:
-    """Compiled kernels over one arena.
+    """Compiled kernels, and the arenas in which they run; running allocates nothing.
 
-    The arena is allocated once, here; running allocates nothing. `ir` is the LLVM IR; `loss` the
-    output whose values are added up over the steps, `collect` the output that is kept of each.
+    `ir` is the LLVM IR; `loss` the output whose values are added up over the steps, `collect` the
+    output that is kept of each; `given`, `poison` as in `Arena`.
+
+    `call`, and `run` in an arena from `arena()`, may be used by several threads at once: each run
+    has its arena. `write`, `read` and `run` without one work in one arena of the module's own.
     """
 
-    def __init__(self, plan: Plan, *, loss: int | None = None, collect: int | None = None) -> None:
+    def __init__(
+        self, plan: Plan, *, loss: int | None = None, collect: int | None = None,
+        given: Mapping[Buffer, np.ndarray] | None = None, poison: int | None = None,
+    ) -> None:  # fmt: skip
         self.plan, self.collect = plan, collect
         self.ir = render(plan, loss, collect)
         self.native = NativeModule(self.ir)
-        self._raw = np.zeros(plan.size + 64, np.uint8)
-        skip = -self._raw.ctypes.data % 64
-        self.arena = self._raw[skip : skip + plan.size]
-        reset(plan, self.memory)
+        self._given = {buffer: np.array(value) for buffer, value in (given or {}).items()}
+        self._poison = poison
+        self._idle: list[Arena] = []  # list.pop and list.append are one step for all threads
         kinds = [ctypes.c_void_p] * (3 + len(plan.streams)) + [ctypes.c_int64] * 2
         self._run = ctypes.CFUNCTYPE(ctypes.c_double, *kinds)(self.native.address("run"))
 
-    def memory(self, layout: Layout) -> np.ndarray:
-        """The flat memory of one buffer, as elements."""
-        offset = self.plan.offsets[layout.storage]
-        count = layout.size * BYTES[layout.buffer.dtype]
-        return self.arena[offset : offset + count].view(DTYPES[layout.buffer.dtype])
+    @cached_property
+    def own(self) -> Arena:
+        """The arena of `write`, `read` and `run`."""
+        return Arena(self.plan, self._given, self._poison)
 
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
         """Set the value of an input."""
-        layout = self.plan.layouts[buffer]
-        view(layout, self.memory(layout))[...] = array.reshape(buffer.shape)
+        self.own.write(buffer, array)
 
     def read(self, buffer: Buffer) -> np.ndarray:
         """A copy of the value of an output or state."""
-        layout = self.plan.layouts[buffer]
-        return view(layout, self.memory(layout)).reshape(buffer.given).copy()
+        return self.own.read(buffer)
+
+    @contextmanager
+    def arena(self) -> Iterator[Arena]:
+        """An arena that nobody else uses meanwhile."""
+        try:
+            arena = self._idle.pop()
+        except IndexError:
+            arena = Arena(self.plan, self._given, self._poison)
+        try:
+            yield arena
+        finally:
+            self._idle.append(arena)
+
+    def call(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs for these inputs, as arrays of their own."""
+        with self.arena() as arena:
+            for buffer, value in zip(self.plan.inputs, values, strict=True):
+                arena.write(buffer, value)
+            self.run(arena=arena)
+            return [arena.read(buffer) for buffer in self.plan.outputs]
 
     def run(
         self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1,
-        out: np.ndarray | None = None,
+        out: np.ndarray | None = None, arena: Arena | None = None,
     ) -> float:  # fmt: skip
         """Run all kernels `steps` times; the sum of the loss over the steps.
 
-        `streams` are C-contiguous, `rows` int32 with the examples of all steps, each checked to
+        `streams` are as from `native`, `rows` int32 with the examples of all steps, each checked to
         be a row of the streams by the caller; `out` is of `collected(steps)`.
         """
+        arena = self.own if arena is None else arena
+        arena.spoil()
         batch = self.plan.streams[0].shape[0] if self.plan.streams else 0
         where = rows.ctypes.data if rows is not None else 0
         pointers = [stream.ctypes.data for stream in streams]
         kept = out.ctypes.data if out is not None else 0
-        return self._run(self.arena.ctypes.data, where, kept, *pointers, steps, batch)
+        return self._run(arena.address, where, kept, *pointers, steps, batch)
 
     def collected(self, steps: int) -> np.ndarray:
         """Room for the collected output of `steps` steps."""
@@ -81,17 +109,6 @@ class Module:
         whole: np.ndarray = np.ndarray((len(out), *shape), out.dtype, out, strides=strides)
         given = layout.buffer.given
         return whole.reshape(len(out) * given[0], *given[1:])
-
-
-def reset(plan: Plan, memory) -> None:
-    """Write the constants and the borders that no kernel writes."""
-    for buffer, layout in plan.layouts.items():
-        if layout.storage not in plan.offsets:
-            continue
-        if buffer.fill:
-            view(layout, memory(layout))[...] = buffer.fill
-        if buffer in plan.constants:
-            view(layout, memory(layout))[...] = plan.constants[buffer].reshape(buffer.shape)
 
 
 def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> str:
@@ -176,14 +193,13 @@ def _adding(plan: Plan, loss: int | None, names: dict[Storage, str]) -> list[str
     if loss is None:
         return [" %sum = fadd double %total, 0.0"]
     layout = plan.layouts[plan.outputs[loss]]
-    place = names[layout.storage]
-    if layout.buffer.dtype == "f64":
-        return [f" %loss = load double, ptr {place}", " %sum = fadd double %total, %loss"]
-    return [
-        f" %loss = load float, ptr {place}",
-        " %wide = fpext float %loss to double",
-        " %sum = fadd double %total, %wide",
-    ]
+    dtype = "u8" if layout.buffer.dtype == "bool" else layout.buffer.dtype
+    lines = [f" %loss = load {TYPES[dtype]}, ptr {names[layout.storage]}"]
+    wide = "%loss"
+    for word, _ in conversion(dtype, "f64") if dtype != "f64" else ():
+        lines.append(f" %wide = {word} {TYPES[dtype]} %loss to double")
+        wide = "%wide"
+    return [*lines, f" %sum = fadd double %total, {wide}"]
 
 
 def run_interpreted(

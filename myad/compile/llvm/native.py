@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import cache
 from typing import Any
 
 from myad.compile.schedule.layout import Machine
 from myad.errors import CompileError
+
+_lock = threading.Lock()
 
 
 @cache
@@ -52,6 +55,10 @@ class NativeModule:
 
     def __init__(self, ir: str) -> None:
         llvm = binding()
+        with _lock:  # LLVM's context is one for all threads
+            self._compile(llvm, ir)
+
+    def _compile(self, llvm: Any, ir: str) -> None:
         module = llvm.parse_assembly(ir)
         module.verify()
         target = llvm.Target.from_default_triple()

@@ -7,10 +7,13 @@ meaning: a run that diverges must show it.
 
 from __future__ import annotations
 
-from myad.compile.dtypes import FLOATS
+from math import isnan
+
+from myad.compile.dtypes import BOOLEAN, FLOATS, KIND
 from myad.compile.kernels.cost import CALLED
 from myad.compile.kernels.index import Affine
 from myad.compile.llvm.ir import (
+    CAREFUL,
     FAST,
     TYPES,
     Declarations,
@@ -21,14 +24,14 @@ from myad.compile.llvm.ir import (
     vector,
 )
 from myad.compile.llvm.memory import Memory
-from myad.compile.llvm.vectormath import VECTOR_FUNCTIONS
+from myad.compile.llvm.vectormath import VECTOR_FUNCTIONS, whole_power
 from myad.compile.loops.loops import Loop, LoopCode, Statement, Store, Value, Zero
 
-_FLOAT_OPS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_FLOAT_OPS = {"add": f"fadd {FAST}", "sub": f"fsub {FAST}", "mul": f"fmul {CAREFUL}",
+              "div": f"fdiv {CAREFUL}"}  # fmt: skip
 _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor",
-            "shr": "lshr", "shl": "shl"}  # fmt: skip
+            "shl": "shl"}  # fmt: skip
 _FLOAT_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
-_INT_COMPARE = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge", "eq": "eq", "ne": "ne"}
 _INTRINSICS = {"abs": "fabs", "floor": "floor", "log": "log", "sqrt": "sqrt", "tanh": "tanh",
                "pow": "pow", "fma": "fma", "sin": "sin", "cos": "cos"}  # fmt: skip
 
@@ -73,7 +76,7 @@ class _Function(Memory):
 
     def loop(self, loop: Loop) -> None:
         before, self.count = self.label, self.count + 1
-        label, counter = f"loop{self.count}", f"%{loop.var.name}.{self.count}"
+        label, counter = f"loop.{self.count}", f"%{loop.var.name}.{self.count}"
         self.lines += [f" br label %{label}", f"{label}:"]
         place = len(self.lines)
         self.counters[loop.var], self.label = counter, label
@@ -109,28 +112,33 @@ class _Function(Memory):
     def arithmetic(self, value: Value, args: list[str]) -> str:
         operand = value.args[0]
         kind, dtype = type_of(operand.dtype, operand.lanes), operand.dtype
+        sign = "s" if KIND[dtype] == "signed" else "u"
         if value.op in _FLOAT_COMPARE:
             if dtype in FLOATS:
                 return self.emit(f"fcmp {_FLOAT_COMPARE[value.op]} {kind} {args[0]}, {args[1]}")
-            compare = _INT_COMPARE[value.op]
-            if dtype in ("u32", "u8"):
-                compare = compare.replace("s", "u")
-            return self.emit(f"icmp {compare} {kind} {args[0]}, {args[1]}")
-        if value.op == "neg" and dtype in FLOATS:
-            return self.emit(f"fneg nsz {kind} {args[0]}")
-        if value.op in _FLOAT_OPS and dtype in FLOATS:
-            return self.emit(f"{_FLOAT_OPS[value.op]} {FAST} {kind} {args[0]}, {args[1]}")
-        if value.op in _INT_OPS and dtype not in FLOATS:
-            return self.emit(f"{_INT_OPS[value.op]} {kind} {args[0]}, {args[1]}")
-        if value.op in {**_INTRINSICS, **VECTOR_FUNCTIONS} and dtype in FLOATS:
-            return self.function_call(value, args)
-        raise AssertionError(f"no LLVM for {value.op} of {dtype}")
+            word = value.op if value.op in ("eq", "ne") else sign + value.op
+            return self.emit(f"icmp {word} {kind} {args[0]}, {args[1]}")
+        if value.op == "neg":
+            negated = f"fneg nsz {kind} " if dtype in FLOATS else f"sub {kind} {_zero(operand)}, "
+            return self.emit(negated + args[0])
+        if value.op == "shr":
+            shift = "ashr" if sign == "s" else "lshr"
+            return self.emit(f"{shift} {kind} {args[0]}, {args[1]}")
+        if value.op in (known := _FLOAT_OPS if dtype in FLOATS else _INT_OPS):
+            return self.emit(f"{known[value.op]} {kind} {args[0]}, {args[1]}")
+        if value.op == "abs" and dtype not in FLOATS:
+            name = f"@llvm.abs.{suffix_of(dtype, operand.lanes)}"
+            self.declarations.need(name, f"declare {kind} {name}({kind}, i1)")
+            return self.emit(f"call {kind} {name}({kind} {args[0]}, i1 false)")
+        return self.function_call(value, args)
 
     def function_call(self, value: Value, args: list[str]) -> str:
         kind = type_of(value.dtype, value.lanes)
         operands = ", ".join(f"{kind} {arg}" for arg in args)
-        if value.op in VECTOR_FUNCTIONS:
-            name, sources = VECTOR_FUNCTIONS[value.op](value.dtype, value.lanes)
+        whole = value.op == "pow" and value.dtype not in FLOATS
+        if whole or value.op in VECTOR_FUNCTIONS:
+            function = whole_power if whole else VECTOR_FUNCTIONS[value.op]
+            name, sources = function(value.dtype, value.lanes)
             for needed, source in sources.items():
                 self.declarations.need(needed, source)
             return self.emit(f"call {kind} {name}({operands})")
@@ -162,7 +170,10 @@ class _Function(Memory):
         if address.terms:
             moving = self.moving(address)
             base = self.emit(f"add nsw i64 {moving}, {address.const}")
-        scalar = self.emit(f"trunc i64 {base} to i32")
+        kind = TYPES[value.dtype]
+        # adding 0 gives the constant a name
+        right = f"add i64 {base}, 0" if kind == "i64" else f"trunc i64 {base} to {kind}"
+        scalar = self.emit(right)
         if value.lanes == 1:
             return scalar
         wide = self.splat(scalar, value.dtype, value.lanes)
@@ -218,18 +229,22 @@ class _Function(Memory):
         return self.emit(f"xor {kind} {self.names[value.args[0]]}, {ones}")
 
     def op_max(self, value: Value) -> str:
-        return self.extremum(value, "maximum", "ogt", "smax")
+        return self.extremum(value, "maximum", "ogt", "max")
 
     def op_min(self, value: Value) -> str:
-        return self.extremum(value, "minimum", "olt", "smin")
+        return self.extremum(value, "minimum", "olt", "min")
 
     def extremum(self, value: Value, name: str, compare: str, integer: str) -> str:
         """The larger or smaller operand; NaN if either is, as in NumPy."""
         kind = type_of(value.dtype, value.lanes)
         x, y = (self.names[arg] for arg in value.args)
         if value.dtype not in FLOATS:
+            signed = KIND[value.dtype] == "signed"
             function = self.declarations.intrinsic(
-                integer, kind, 2, suffix_of(value.dtype, value.lanes)
+                f"s{integer}" if signed else f"u{integer}",
+                kind,
+                2,
+                suffix_of(value.dtype, value.lanes),
             )
             return self.emit(f"call {kind} {function}({kind} {x}, {kind} {y})")
         constants = [_is_constant(arg) for arg in value.args]
@@ -244,32 +259,43 @@ class _Function(Memory):
 
     def op_cast(self, value: Value) -> str:
         source = value.args[0]
-        old, new = type_of(source.dtype, source.lanes), type_of(value.dtype, value.lanes)
-        word = conversion(source.dtype, value.dtype)
-        if word is None:
-            return self.names[source]
+        name, kind = self.names[source], type_of(source.dtype, source.lanes)
         if value.dtype == "bool":
-            zero = "zeroinitializer" if source.lanes > 1 else literal(0, source.dtype)
             test = "fcmp une" if source.dtype in FLOATS else "icmp ne"
-            return self.emit(f"{test} {old} {self.names[source]}, {zero}")
-        return self.emit(f"{word} {old} {self.names[source]} to {new}")
+            return self.emit(f"{test} {kind} {name}, {_zero(source)}")
+        for word, dtype in conversion(source.dtype, value.dtype):
+            new = type_of(dtype, value.lanes)
+            name, kind = self.emit(f"{word} {kind} {name} to {new}"), new
+        return name
 
     def op_across(self, value: Value) -> str:
         (source,) = value.args
         kind, scalar = type_of(source.dtype, source.lanes), TYPES[value.dtype]
-        suffix, combine = suffix_of(source.dtype, source.lanes), value.attrs["combine"]
+        combine = value.attrs["combine"]
+        if value.dtype == "bool":
+            suffix, combine = f"v{source.lanes}i1", BOOLEAN[combine]
+        else:
+            suffix = suffix_of(source.dtype, source.lanes)
         if combine == "add" and value.dtype in FLOATS:
             name = f"@llvm.vector.reduce.fadd.{suffix}"
             self.declarations.need(name, f"declare {scalar} {name}({scalar}, {kind})")
             start = literal(-0.0, value.dtype)
             operands = f"{scalar} {start}, {kind} {self.names[source]}"
             return self.emit(f"call {FAST} {scalar} {name}({operands})")
-        prefix = {"max": "fmaximum", "min": "fminimum"} if value.dtype in FLOATS else {
-            "add": "add", "max": "smax", "min": "smin"}  # fmt: skip
-        name = f"@llvm.vector.reduce.{prefix[combine]}.{suffix}"
+        if combine in ("max", "min"):
+            signs = {"signed": "s", "unsigned": "u"}
+            floating = value.dtype in FLOATS
+            combine = f"f{combine}imum" if floating else signs[KIND[value.dtype]] + combine
+        name = f"@llvm.vector.reduce.{combine}.{suffix}"
         self.declarations.need(name, f"declare {scalar} {name}({kind})")
         return self.emit(f"call {scalar} {name}({kind} {self.names[source]})")
 
 
 def _is_constant(value: Value) -> bool:
-    return value.op == "const" or (value.op == "spread" and value.args[0].op == "const")
+    """Whether `value` is one known number, and a number at all."""
+    source = value.args[0] if value.op == "spread" else value
+    return source.op == "const" and not isnan(source.attrs["value"])
+
+
+def _zero(value: Value) -> str:
+    return "zeroinitializer" if value.lanes > 1 else literal(0, value.dtype)

@@ -14,6 +14,8 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from myad.compile.dtypes import BYTES
+
 _EXP: dict[str, dict[str, Any]] = {
     "f32": {
         "low": -104.0, "high": 89.0, "ln2_high": 0.693359375, "ln2_low": -2.12194440e-4,
@@ -128,6 +130,39 @@ def _scaled(c: dict[str, Any], t: _Text) -> list[str]:
         f" %y = select {t.mask} %nan, {t.kind} %x, {t.kind} %y1",
         f" ret {t.kind} %y",
     ]
+
+
+def whole_power(dtype: str, lanes: int) -> tuple[str, dict[str, str]]:
+    """The name of x^y for integers, by squaring modulo 2^bits, and the LLVM IR it needs.
+
+    A negative exponent, which NumPy refuses, counts as the unsigned number of the same bits.
+    """
+    bits = 8 * BYTES[dtype]
+    scalar = f"i{bits}"
+    kind = scalar if lanes == 1 else f"<{lanes} x {scalar}>"
+    mask = "i1" if lanes == 1 else f"<{lanes} x i1>"
+    one = "1" if lanes == 1 else "<" + ", ".join([f"{scalar} 1"] * lanes) + ">"
+    name = f"@power.v{lanes}{scalar}"
+    source = f"""define internal {kind} {name}({kind} %x, {kind} %y) #0 {{
+entry:
+ br label %turn
+turn:
+ %n = phi i32 [0, %entry], [%n.next, %turn]
+ %z = phi {kind} [{one}, %entry], [%z.next, %turn]
+ %b = phi {kind} [%x, %entry], [%b.next, %turn]
+ %e = phi {kind} [%y, %entry], [%e.next, %turn]
+ %odd = trunc {kind} %e to {mask}
+ %factor = select {mask} %odd, {kind} %b, {kind} {one}
+ %z.next = mul {kind} %z, %factor
+ %b.next = mul {kind} %b, %b
+ %e.next = lshr {kind} %e, {one}
+ %n.next = add i32 %n, 1
+ %go = icmp ult i32 %n.next, {bits}
+ br i1 %go, label %turn, label %done
+done:
+ ret {kind} %z.next
+}}"""
+    return name, {name: source}
 
 
 VECTOR_FUNCTIONS: dict[str, Callable[[str, int], tuple[str, dict[str, str]]]] = {"exp": exp}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from myad.compile.kernels.expr import Buffer, Expr, Load
+from math import isfinite
+
+from myad.compile.kernels.expr import Buffer, Const, Expr, Load
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.loops.loops import LoopBuilder, Value
@@ -28,25 +30,38 @@ class Access:
         self.lane = Axis("lane", lanes) if vector is not None else None
         self.env: Env = {}
         self.valid = lanes
+        self.padded: list[int] = []  # up to where rows were written, zeros behind them included
         self.halves: list[tuple[Affine, Affine, int, Value]] = []
 
     def keep(self, value: Value, width: int, other: float) -> Value:
         return self.build.keep(self.build.spread(value, self.lanes), width, other)
 
-    def zero_beyond(self, factors: tuple[Expr, ...], width: int | None) -> bool:
-        """Whether a factor is read with its row's padding, which holds zeros."""
-        for factor in factors:
-            if isinstance(factor, Load) and self.layouts[factor.buffer].zero_pads:
-                layout = self.layouts[factor.buffer]
-                index = tuple(i.substitute(self.env) for i in factor.index)
-                assert self.lane is not None
-                if layout.inner is None or not index[layout.inner].coefficient(self.lane):
-                    continue
-                place = index[layout.inner]
-                fixed = not set(place.terms) - {self.lane}
-                if fixed and place.const + (width or 0) == layout.row_size:
-                    return place.const + self.lanes <= layout.row_step
-        return False
+    def beyond(self, factors: tuple[Expr, ...], width: int) -> tuple[bool, bool]:
+        """Which of two factors must be set to 0 in the lanes from `width` on.
+
+        None where both are 0 already, in the padding of their rows, or one is and the other is a
+        finite number; the product of 0 and whatever else lies in memory may be NaN.
+        """
+        zero = [self.zero_beyond(factor, width) for factor in factors]
+        finite = [isinstance(f, Const) and isfinite(f.value) for f in factors]
+        if not any(zero):
+            return True, True
+        left, right = (not z and not f for z, f in zip(zero, finite, strict=True))
+        return left, right
+
+    def zero_beyond(self, factor: Expr, width: int) -> bool:
+        """Whether `factor` is read with its row's padding, which holds zeros."""
+        if not isinstance(factor, Load):
+            return False
+        layout = self.layouts[factor.buffer]
+        index = tuple(i.substitute(self.env) for i in factor.index)
+        assert self.lane is not None
+        if layout.inner is None or index[layout.inner].coefficient(self.lane) != 1:
+            return False
+        place = index[layout.inner]
+        fixed = not set(place.terms) - {self.lane}
+        ends = fixed and place.const + width == layout.row_size
+        return ends and place.const + self.lanes <= layout.zero_to
 
     def load(self, expr: Load) -> Value:
         layout = self.layouts[expr.buffer]
@@ -136,9 +151,11 @@ class Access:
         if stride == 1 and valid < lanes and ends and start.const + lanes <= layout.row_step:
             value = self.build.keep(value, valid, 0.0)
             valid = lanes
+        if ends:
+            self.padded.append(start.const + valid if stride == 1 else 0)
         self.build.store(layout.storage, base, value, stride=stride, valid=valid)
 
 
 def rows_of(layouts: dict[Buffer, Layout]) -> Buffer:
     """The buffer of row numbers, which every program with streams has."""
-    return next(buffer for buffer in layouts if buffer.name == "rows")
+    return next(buffer for buffer in layouts if buffer.kind == "stream_rows")

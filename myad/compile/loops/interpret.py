@@ -14,8 +14,21 @@ from myad.compile.dtypes import DTYPES
 from myad.compile.kernels.index import Affine, Axis
 from myad.compile.loops.loops import Loop, LoopCode, Statement, Storage, Store, Value, Zero
 
+
+def _power(x: Any, y: Any) -> Any:
+    """x to the power of y; integers by squaring, as NumPy refuses negative exponents."""
+    if y.dtype.kind == "f":
+        return np.power(x, y)
+    dtype, one = y.dtype, y.dtype.type(1)
+    z, bits = np.full_like(y, 1), np.asarray(y).view(f"u{dtype.itemsize}")
+    for bit in range(8 * dtype.itemsize):
+        z = z * np.where((bits >> bits.dtype.type(bit)) & bits.dtype.type(1), x, one)
+        x = x * x
+    return z.astype(dtype)[()]
+
+
 _OPS: dict[str, Any] = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": _power,
     "max": np.maximum, "min": np.minimum, "lt": np.less, "le": np.less_equal, "gt": np.greater,
     "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and": np.bitwise_and,
     "or": np.bitwise_or, "xor": np.bitwise_xor, "shr": np.right_shift, "shl": np.left_shift,
@@ -23,7 +36,7 @@ _OPS: dict[str, Any] = {
     "sqrt": np.sqrt,
     "sin": np.sin, "cos": np.cos, "tanh": np.tanh, "not": np.logical_not, "select": np.where,
 }  # fmt: skip
-_ACROSS: dict[str, Any] = {"add": np.sum, "max": np.max, "min": np.min}
+_ACROSS: dict[str, Any] = {"add": np.add, "max": np.maximum, "min": np.minimum}
 
 
 def interpret(code: LoopCode, memory: Mapping[Storage, np.ndarray]) -> None:
@@ -91,7 +104,7 @@ class _Run:
             kept[attrs["valid"] :] = attrs["other"]
             return kept
         if value.op == "across":
-            return dtype(_ACROSS[attrs["combine"]](args[0]))
+            return _ACROSS[attrs["combine"]].reduce(args[0], dtype=dtype)
         if value.op == "interleave":
             return np.stack(args, axis=1).reshape(-1)
         if value.op == "pack":

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from myad.compile.dtypes import BOOLEAN, FLOATS
 from myad.compile.kernels.expr import COMPARISONS
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.schedule.layout import Storage
@@ -143,6 +144,8 @@ class LoopBuilder:
         """Elementwise `op`; scalars are spread over the lanes of the widest operand."""
         lanes = max(arg.lanes for arg in args)
         wide = tuple(self.spread(arg, lanes) for arg in args)
+        if wide[-1].dtype == "bool":
+            op = BOOLEAN.get(op, op)
         if dtype is None:
             dtype = "bool" if op in COMPARISONS else wide[-1].dtype
         return self.value(op, wide, dtype, lanes)
@@ -256,7 +259,8 @@ class Printer:
 
     def _name(self, value: Value) -> str:
         if value.op == "const":
-            return f"{value.attrs['value']:g}"
+            number = value.attrs["value"]
+            return f"{number:g}" if value.dtype in FLOATS else str(int(number))
         return self.names.setdefault(value, f"v{len(self.names)}")
 
     def _block(self, body: list[Statement], pad: str) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
+from myad.compile.dtypes import FLOATS, identity
 from myad.compile.kernels.expr import Apply, AxisValue, Buffer, Choose, Const, Expr, Load, Sum
 from myad.compile.kernels.index import Affine, Axis, affine
-from myad.compile.kernels.kernel import IDENTITY, Kernel
+from myad.compile.kernels.kernel import Kernel
 from myad.compile.loops.access import Access, Env
 from myad.compile.loops.loops import LoopBuilder, LoopCode, Value, check
 from myad.compile.schedule.layout import Layout
@@ -49,6 +50,9 @@ class _Lowering(Access):
         for piece in pieces:
             loops = [*self.schedule.loops, *([piece.loop] if piece.loop else [])]
             self.nest(loops, piece)
+        if kernel.output.kind == "temporary" and kernel.output.fill is None:
+            layout = self.layouts[kernel.output]
+            layout.zero_to = layout.row_step if kernel.accumulate else min(self.padded, default=0)
         return self.build.code
 
     def pieces(self) -> list[_Piece]:
@@ -135,7 +139,7 @@ class _Lowering(Access):
         inside = self.schedule.vector is not None and self.schedule.vector in kernel.reduced
         across = self.schedule.vector in kernel.parallel or inside
         lanes = self.schedule.lanes if across else 1
-        start = self.build.const(IDENTITY[kernel.combine], kernel.output.dtype)
+        start = self.build.const(identity(kernel.combine, kernel.body.dtype), kernel.body.dtype)
         sums = [self.build.spread(start, lanes)] * (len(points) * ways)
         for piece in self.pieces() if inside else [_Piece([(affine(0), lanes)])]:
             loops = [*([piece.loop] if piece.loop else []), *self.schedule.reductions]
@@ -186,17 +190,20 @@ class _Lowering(Access):
         """`total ⊕ body` here; lanes from `width` on, if it is given, count for nothing."""
         body, combine = self.kernel.body, self.kernel.combine
         partial = width is not None and width < self.schedule.lanes
-        if combine == "add" and isinstance(body, Apply) and body.op == "mul":
+        product_ = isinstance(body, Apply) and body.op == "mul" and body.dtype in FLOATS
+        if combine == "add" and product_:
+            assert isinstance(body, Apply)
             left, right = (self.evaluate(arg) for arg in body.args)
-            if partial and not self.zero_beyond(body.args, width):
+            if partial:
                 assert width is not None
-                left = self.keep(left, width, 0.0)
-                right = self.keep(right, width, 0.0)
+                keep_left, keep_right = self.beyond(body.args, width)
+                left = self.keep(left, width, 0.0) if keep_left else left
+                right = self.keep(right, width, 0.0) if keep_right else right
             return self.build.apply("fma", left, right, total)
         value = self.evaluate(body)
         if partial:
             assert width is not None
-            value = self.keep(value, width, IDENTITY[combine])
+            value = self.keep(value, width, identity(combine, value.dtype))
         return self.build.apply(combine, total, value)
 
     def accumulate(self, points: list[tuple[Env, int]]) -> None:
@@ -241,7 +248,7 @@ class _Lowering(Access):
     @staticmethod
     def fused(expr: Expr) -> tuple[Expr, ...]:
         """x, y, z if `expr` is the sum x·y + z of floats."""
-        if isinstance(expr, Apply) and expr.op == "add" and expr.dtype in ("f32", "f64"):
+        if isinstance(expr, Apply) and expr.op == "add" and expr.dtype in FLOATS:
             for product_, other in (expr.args, expr.args[::-1]):
                 if isinstance(product_, Apply) and product_.op == "mul":
                     return (*product_.args, other)

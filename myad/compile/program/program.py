@@ -26,7 +26,8 @@ class Variable(AbstractValue):
         self, program: Program, shape: tuple[int, ...], dtype: np.dtype, name: str,
         value: np.ndarray | None = None,
     ) -> None:  # fmt: skip
-        self.program, self.shape, self.dtype = program, tuple(shape), np.dtype(dtype)
+        self.program, self.shape = program, tuple(shape)
+        self.dtype = np.dtype(dtype).newbyteorder("=")  # foreign byte order ends at the door
         self.name = name
         self.value = value
 
@@ -76,6 +77,7 @@ class Program:
     def constant(self, value: Any) -> Variable:
         """The variable of a constant array; equal constants are one variable."""
         array = np.array(value)
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
         key = (array.tobytes(), array.dtype.str, array.shape)
         if key not in self._constants:
             name = f"c{len(self._constants)}"
@@ -107,7 +109,8 @@ class Program:
                 if variable not in known:
                     raise CompileError(f"program: {step} reads {variable.name} before it exists.")
             spec = step.op.shape_rule(*step.inputs, **step.static)
-            if (tuple(spec.shape), spec.dtype) != (step.output.shape, step.output.dtype):
+            found = tuple(spec.shape), spec.dtype.newbyteorder("=")
+            if found != (step.output.shape, step.output.dtype):
                 raise CompileError(f"program: {step} should give {spec.dtype}{list(spec.shape)}.")
             known.add(step.output)
         for variable in self.outputs:
@@ -134,5 +137,6 @@ class Program:
 def _short(variable: Variable) -> str:
     assert variable.value is not None
     if variable.value.size == 1:
-        return f"{variable.value.reshape(())[()]:g}"
+        number = variable.value.reshape(()).item()
+        return f"{number:g}" if isinstance(number, float) else str(number)
     return f"constant{list(variable.shape)}"

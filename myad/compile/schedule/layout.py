@@ -49,7 +49,8 @@ class Layout:
 
     Fields: `order` dimensions from slowest to fastest; `size` elements of storage, with slack
     behind the last for vectors that run over the end of a row; `row_size` elements of a row and
-    `row_step` with its padding; `zero_pads` whether the padding is known to hold zeros.
+    `row_step` with its padding; `zero_to` up to where behind its elements a row holds zeros: what
+    lasts from run to run is zero there from the start, of others the kernel that writes them tells.
     """
 
     def __init__(self, buffer: Buffer, machine: Machine, order: tuple[int, ...]) -> None:
@@ -57,7 +58,6 @@ class Layout:
         order = tuple(sorted(order, key=lambda dim: buffer.shape[dim] > 1))
         self.buffer, self.order = buffer, order
         self.row_size = self.row_step = 1
-        self.zero_pads = buffer.kind in ("state", "input")
         self.strides = [0] * len(buffer.shape)
         step = 1
         for place, dim in enumerate(reversed(order)):
@@ -69,6 +69,8 @@ class Layout:
                 self.row_step = -(-self.row_size // lanes) * lanes
                 extent = self.row_step
             step *= extent
+        lasts = buffer.kind in ("state", "input") or buffer.fill is not None
+        self.zero_to = self.row_step if lasts else 0
         slack = 2 * machine.lanes(buffer.dtype) if step > 1 else 0
         self.size = step if buffer.kind == "stream" else step + slack
         row = step // buffer.shape[0] if buffer.kind == "stream" and buffer.shape else 0

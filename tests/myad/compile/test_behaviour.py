@@ -227,3 +227,50 @@ print("ok")
 def test_nothing_behind_the_data_is_read():
     done = subprocess.run([sys.executable, "-c", GUARDED], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "ok"), done.stderr[-2000:]
+
+
+BORDERS = {
+    "other numbers": lambda x: myad.pad(myad.pad(x, ((2, 1),)), ((1, 2),), -1.5),
+    "zeros in zeros": lambda x: myad.pad(myad.pad(x, ((2, 1),)), ((1, 2),)),
+    "zeros times infinity": lambda x: myad.pad(x, ((1, 1),)) * np.array([np.inf, 1, 2, 3, np.inf]),
+    "added": lambda x: myad.pad(x, ((1, 1),), 2.0) + myad.pad(x, ((2, 0),)),
+}
+
+
+@pytest.mark.parametrize("function", BORDERS.values(), ids=BORDERS)
+def test_borders_keep_their_values(function):
+    x = np.array([1.0, 2.0, 3.0])
+    with np.errstate(invalid="ignore"):
+        wanted = function(myad.Tensor(x)).numpy()
+    np.testing.assert_array_equal(myad.jit(function)(x), wanted)
+
+
+NAMES = ["linear/w", "a.b", "a_b", "a b", "größe", "", 'say "x"', "%x", "entry", "loop.1", "rows",
+         "v1", "t.1", "run", "x" * 3000, "\n", "0", "\\22"]  # fmt: skip
+
+
+def test_any_name_will_do():
+    """Parameters are called as users like; names in code are made of theirs."""
+    values = {name: np.full(3, float(n)) for n, name in enumerate(NAMES)}
+
+    def step(values):
+        return {name: myad.exp(value * 0.1).sum() + value for name, value in values.items()}
+
+    compiled = myad.jit(step)
+    found, wanted = compiled(values), step(values)
+    for name in NAMES:
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-12)
+    assert "arg0_linear_w" in compiled.lower(values).plan.loops
+
+
+def test_parameters_of_training_may_have_any_name():
+    def step(parameters, state, images, labels, key):
+        total = sum((value.sum() for value in parameters.values()), images.sum())
+        return total, {name: value + 1.0 for name, value in parameters.items()}, state
+
+    images = np.zeros((4, 2), "f4")
+    start = {name: np.zeros(2, "f4") for name in NAMES}
+    training = CompiledTraining(step, start, {}, images, images[:, 0], batch_size=2)
+    training.epoch(images, images[:, 0])
+    for value in training.parameters.values():
+        np.testing.assert_array_equal(value, [2, 2])

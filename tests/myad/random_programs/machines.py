@@ -18,7 +18,8 @@ import numpy as np
 
 from myad.compile import training as compiled_training
 from myad.compile.build import build
-from myad.compile.llvm.module import Module, reset, run_interpreted
+from myad.compile.llvm.arena import Arena
+from myad.compile.llvm.module import Module, run_interpreted
 from myad.compile.loops.plan import Plan
 from myad.compile.program.trace import trace
 from myad.compile.schedule.layout import Machine
@@ -121,15 +122,7 @@ def _fill(module: Module, filling: str) -> None:
     words = -(-module.plan.size // 4)
     memory = _guarded(4 * words)
     memory[...] = np.full(words, FILLINGS[filling], np.uint32).view(np.uint8)
-    module.arena = memory[: module.plan.size]
-    for buffer, layout in module.plan.layouts.items():
-        if layout.storage not in module.plan.offsets:
-            continue
-        if layout.zero_pads:
-            module.memory(layout)[...] = 0  # as the arena is when it is made
-        if buffer.fill is not None:
-            module.memory(layout)[...] = buffer.fill
-    reset(module.plan, module.memory)
+    module.own = Arena(module.plan, within=memory)
 
 
 @cache

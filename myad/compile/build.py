@@ -13,13 +13,13 @@ from myad.compile.kernels.kernel import Kernel
 from myad.compile.kernels.names import name_apart
 from myad.compile.kernels.split import split_dimensions
 from myad.compile.kernels.state import place_state
-from myad.compile.loops.lower import lower
+from myad.compile.loops.codes import codes_of
 from myad.compile.loops.plan import Plan, place
 from myad.compile.program.empty import without_empty
 from myad.compile.program.program import Program
 from myad.compile.program.simplify import expand, remove_unread, simplify
 from myad.compile.schedule.layout import Machine
-from myad.compile.schedule.search import choose, natural, plan
+from myad.compile.schedule.search import natural, plan
 from myad.errors import CompileError
 
 PASSES = ("fold", "fuse", "split", "layouts")  # what can be left out, to see what it gains
@@ -60,10 +60,7 @@ def build(
     name_apart(used)
     name_apart(kernels)
     layouts = natural(used, machine) if "layouts" in without else plan(kernels, used, machine)
-    codes = []
-    for kernel in kernels:
-        schedule = choose(kernel, layouts, machine)
-        codes.append(lower(kernel, schedule, layouts))
+    codes = codes_of(kernels, layouts, machine)
     result = Plan(
         program, kernels, layouts, codes, inputs, outputs, [inputs[p] for p in streams],
         {b: v for b, v in constants.items() if b in layouts and v is not None},

@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
-# Cost of an operation on one vector, in fused multiply-adds; what is not named costs 1.
-COST = {"div": 4, "sqrt": 6, "exp": 10, "log": 60, "tanh": 60, "pow": 120, "mul": 0.5, "cast": 0.5}
+from collections.abc import Iterable
+
+from myad.compile.kernels.expr import ARITY, Apply, Expr, Load
+
+# Cost of an operation on one vector, in fused multiply-adds.
+COST: dict[str, float] = {
+    "add": 1, "sub": 1, "mul": 0.5, "div": 4, "max": 1, "min": 1, "pow": 120, "fma": 1,
+    "neg": 1, "abs": 1, "floor": 1, "exp": 10, "log": 60, "sqrt": 6, "sin": 60, "cos": 60,
+    "tanh": 60,
+    "lt": 1, "le": 1, "gt": 1, "ge": 1, "eq": 1, "ne": 1,
+    "and": 1, "or": 1, "not": 1, "xor": 1, "shr": 1, "shl": 1,
+    "select": 1, "cast": 0.5,
+}  # fmt: skip
+# An operation nobody priced would be taken for a cheap one and repeated without end.
+assert COST.keys() == ARITY.keys(), f"cost.py: price {sorted(COST.keys() ^ ARITY.keys())}"
+LOAD_COST = 0.5  # of an element next to its neighbours, in a cache: two loads start per cycle
+STORE_COST = 1.0
 ACROSS_COST = 6.0  # adding up the lanes of a vector
 CALLED = ("log", "tanh", "pow", "sin", "cos")  # one library call per lane
+
+
+def price(nodes: Iterable[Expr]) -> float:
+    """Cost of one evaluation of `nodes`, the operations and loads of an expression."""
+    return sum(map(_own_cost, nodes))
+
+
+def _own_cost(node: Expr) -> float:
+    if isinstance(node, Apply):
+        return COST[node.op]
+    return LOAD_COST if isinstance(node, Load) else 0.0

@@ -1,13 +1,18 @@
 """Scalar expressions over affine indices: what a kernel computes at one point of its domain.
 
-An expression is a tree of `Load`, `Const`, `AxisValue`, `Apply` and, in an epilogue, `Sum`. It
+An expression is a graph of `Load`, `Const`, `AxisValue`, `Apply` and, in an epilogue, `Sum`. It
 says nothing of order, vectors or memory layout; `lower.py` decides those.
+
+A part that is used twice is one node, and stays one: `rewrite` makes equal nodes one (`Pool`), so
+an expression is as large as the number of different values in it. Nothing here recurses, hashes or
+compares below the node it is given: chains of any length are walked by loops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 
 from myad.compile.dtypes import BOOLEAN, FLOATS, converted
 from myad.compile.kernels.index import Affine, Axis
@@ -21,6 +26,7 @@ ARITY = {
     "select": 3, "cast": 1,
 }  # fmt: skip
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+SHOWN = 60  # nodes of an expression that are written out for a reader; of more, only a summary
 
 
 @dataclass(eq=False)
@@ -56,9 +62,22 @@ class Buffer:
 
 
 class Expr:
-    """Base of all expressions; Python's operators build `Apply` nodes."""
+    """Base of all expressions; Python's operators build `Apply` nodes.
 
+    Nodes are never changed once made, and are equal only if they are the same object.
+    """
+
+    __slots__ = ()
     dtype: str
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        """The nodes this one is made of."""
+        return ()
+
+    def key(self) -> Hashable:
+        """Equal for nodes of equal value whose parts are the same nodes."""
+        raise NotImplementedError
 
     def __add__(self, other: Operand) -> Expr:
         return apply("add", self, other)
@@ -88,42 +107,52 @@ class Expr:
         return apply("neg", self)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Const(Expr):
     """A number."""
 
     value: float
     dtype: str
 
+    def key(self) -> Hashable:
+        # -0.0 equals 0.0 and True equals 1, but they are not the same constant
+        return (repr(self.value), self.dtype)
 
-@dataclass(frozen=True)
+
 class Load(Expr):
     """One element of a buffer."""
 
-    buffer: Buffer
-    index: tuple[Affine, ...]
-    dtype: str = field(init=False, default="")
+    __slots__ = ("buffer", "dtype", "index")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "dtype", self.buffer.dtype)
+    def __init__(self, buffer: Buffer, index: tuple[Affine, ...]) -> None:
+        self.buffer, self.index, self.dtype = buffer, index, buffer.dtype
+
+    def key(self) -> Hashable:
+        return (self.buffer, self.index)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class AxisValue(Expr):
     """The value of an index itself, as an integer."""
 
     index: Affine
     dtype: str = "i32"
 
+    def key(self) -> Hashable:
+        return (self.index, self.dtype)
 
-@dataclass(frozen=True)
+
+@dataclass(eq=False, slots=True)
 class Sum(Expr):
     """In an epilogue: the finished value of the kernel's reduction."""
 
     dtype: str
 
+    def key(self) -> Hashable:
+        return self.dtype
 
-@dataclass(frozen=True)
+
+@dataclass(eq=False, slots=True)
 class Apply(Expr):
     """`op` of its operands; all of one dtype but for comparisons, `select` and `cast`."""
 
@@ -131,14 +160,28 @@ class Apply(Expr):
     args: tuple[Expr, ...]
     dtype: str
 
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        return self.args
 
-@dataclass(frozen=True)
+    def key(self) -> Hashable:
+        return (self.op, self.dtype, *map(id, self.args))
+
+
+@dataclass(eq=False, slots=True)
 class Choose(Expr):
     """`options[index]`: free where the schedule writes out the axes of `index`."""
 
     index: Affine
     options: tuple[Expr, ...]
     dtype: str
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        return self.options
+
+    def key(self) -> Hashable:
+        return (self.index, self.dtype, *map(id, self.options))
 
 
 Operand = Expr | float | int
@@ -165,44 +208,61 @@ def cast(value: Expr, dtype: str) -> Expr:
     return Apply("cast", (value,), dtype)
 
 
-def walk(expr: Expr) -> Iterator[Expr]:
-    """Every node once, parents before children; a part used twice is one node."""
-    waiting, seen = [expr], set()
+class Pool:
+    """Makes equal nodes one: `pool(node)` is the first node it was given that is equal.
+
+    The parts of a node must have gone through the pool before it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Expr] = {}
+
+    def __call__(self, node: Expr) -> Expr:
+        return self._known.setdefault(node.key(), node)
+
+
+def walk(expr: Expr) -> list[Expr]:
+    """Every node once, after its parts; leaves in the order in which they are written."""
+    done: dict[int, Expr] = {}
+    waiting = [expr]
     while waiting:
-        node = waiting.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            waiting.extend(reversed(_parts(node)))
-
-
-def _parts(expr: Expr) -> tuple[Expr, ...]:
-    if isinstance(expr, Apply):
-        return expr.args
-    return expr.options if isinstance(expr, Choose) else ()
+        node = waiting[-1]
+        if id(node) not in done:
+            missing = [part for part in node.parts if id(part) not in done]
+            if missing:
+                waiting.extend(reversed(missing))
+                continue
+            done[id(node)] = node
+        waiting.pop()
+    return list(done.values())
 
 
 def loads(expr: Expr) -> list[Load]:
-    """Every `Load` of the tree."""
+    """Every `Load` of the expression, once."""
     return [node for node in walk(expr) if isinstance(node, Load)]
 
 
-def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None]) -> Expr:
-    """The tree with `rule` applied to every node from the leaves up; None keeps a node."""
-    done: dict[int, Expr] = {}  # a part used twice stays one node: hashing would double it 9 times
+def rewrite(expr: Expr, rule: Callable[[Expr], Expr | None], pool: Pool | None = None) -> Expr:
+    """The expression with `rule` applied to every node from the leaves up; None keeps a node.
 
-    def visit(node: Expr) -> Expr:
-        if id(node) not in done:
-            new = node
-            if parts := _parts(node):
-                visited = tuple(visit(part) for part in parts)
-                if any(a is not b for a, b in zip(visited, parts, strict=True)):
-                    new = _rebuilt(node, visited)
-            changed = rule(new)
-            done[id(node)] = new if changed is None else changed
-        return done[id(node)]
+    What `rule` returns must be made of nodes of `pool`, if equal nodes are to be found in it too.
+    """
+    pool = pool or Pool()
+    new: dict[int, Expr] = {}
+    for node in walk(expr):
+        here = node
+        if node.parts:
+            parts = tuple([new[id(part)] for part in node.parts])
+            if any(a is not b for a, b in zip(parts, node.parts, strict=True)):
+                here = _rebuilt(node, parts)
+        changed = rule(here)
+        new[id(node)] = pool(here if changed is None else changed)
+    return new[id(expr)]
 
-    return visit(expr)
+
+def share(expr: Expr, pool: Pool | None = None) -> Expr:
+    """The same expression in which equal nodes are one node."""
+    return rewrite(expr, lambda node: None, pool)
 
 
 def _rebuilt(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
@@ -212,32 +272,48 @@ def _rebuilt(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
     return Choose(expr.index, parts, expr.dtype)
 
 
-def substitute(expr: Expr, mapping: Mapping[Axis, Affine]) -> Expr:
-    """The tree with axes replaced by affine indices in every subscript."""
+def substitute(expr: Expr, mapping: Mapping[Axis, Affine], pool: Pool | None = None) -> Expr:
+    """The expression with axes replaced by affine indices in every subscript."""
 
     def rule(node: Expr) -> Expr | None:
         if isinstance(node, Load):
-            return Load(node.buffer, tuple(i.substitute(mapping) for i in node.index))
+            return Load(node.buffer, tuple([i.substitute(mapping) for i in node.index]))
         if isinstance(node, AxisValue):
             return AxisValue(node.index.substitute(mapping), node.dtype)
         if isinstance(node, Choose):
             return Choose(node.index.substitute(mapping), node.options, node.dtype)
         return None
 
-    return rewrite(expr, rule) if mapping else expr
+    return rewrite(expr, rule, pool)
 
 
 def show(expr: Expr) -> str:
-    """The tree as one line of text."""
-    if isinstance(expr, Load):
-        return f"{expr.buffer.name}[{', '.join(map(repr, expr.index))}]"
-    if isinstance(expr, Const):
-        return f"{expr.value:g}" if expr.dtype in FLOATS else str(expr.value)
-    if isinstance(expr, AxisValue):
-        return f"({expr.index!r})"
-    if isinstance(expr, Choose):
-        return f"choose({expr.index!r}; {', '.join(show(o) for o in expr.options)})"
-    if isinstance(expr, Apply):
-        name = expr.dtype if expr.op == "cast" else expr.op
-        return f"{name}({', '.join(show(a) for a in expr.args)})"
+    """The expression as one line of text; operations used more than once are named behind it."""
+    nodes = walk(expr)
+    if len(nodes) > SHOWN:
+        names = dict.fromkeys(node.buffer.name for node in nodes if isinstance(node, Load))
+        return f"{len(nodes)} operations and operands, of {', '.join(names) or 'no buffer'}"
+    uses = Counter(id(part) for node in nodes for part in node.parts)
+    text: dict[int, str] = {}
+    named: list[str] = []
+    for node in nodes:
+        line = _line(node, [text[id(part)] for part in node.parts])
+        if node.parts and uses[id(node)] > 1:
+            named.append(f"t{len(named) + 1} = {line}")
+            line = f"t{len(named)}"
+        text[id(node)] = line
+    return text[id(expr)] + (f" with {', '.join(named)}" if named else "")
+
+
+def _line(node: Expr, parts: list[str]) -> str:
+    if isinstance(node, Load):
+        return f"{node.buffer.name}[{', '.join(map(repr, node.index))}]"
+    if isinstance(node, Const):
+        return f"{node.value:g}" if node.dtype in FLOATS else str(node.value)
+    if isinstance(node, AxisValue):
+        return f"({node.index!r})"
+    if isinstance(node, Choose):
+        return f"choose({node.index!r}; {', '.join(parts)})"
+    if isinstance(node, Apply):
+        return f"{node.dtype if node.op == 'cast' else node.op}({', '.join(parts)})"
     return "sum"

@@ -1,26 +1,32 @@
 """From a program to few kernels: every step becomes one, and neighbours are put together.
 
-Two moves, repeated until none applies:
-- *inline*: a kernel that only maps or moves elements is written into its reader;
+Two moves, made as long as one applies:
+- *inline*: a kernel that only maps or moves elements is written into its readers;
 - *finish*: an elementwise reader of a reduction becomes the reduction's epilogue.
+
+A kernel is looked at again only when one of its readers has changed, so the work grows with the
+number of steps and not with its square.
 """
 
 from __future__ import annotations
 
-from math import isfinite, prod
+from collections.abc import Callable
+from heapq import heappop, heappush
+from math import isfinite
 
 import numpy as np
 
 from myad.compile.dtypes import NAMES
-from myad.compile.kernels.cost import COST
+from myad.compile.kernels.cost import COST, LOAD_COST, STORE_COST, price
 from myad.compile.kernels.expr import (
     Apply,
     Buffer,
     Const,
     Expr,
     Load,
-    loads,
+    Pool,
     rewrite,
+    share,
     substitute,
     walk,
 )  # fmt: skip
@@ -28,6 +34,10 @@ from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source, sum_of
 from myad.compile.program.program import Program, Variable
 from myad.errors import CompileError
+
+# Nodes of one kernel. A longer one spills its registers and gains nothing, as what it saves is one
+# store and one load where it is cut; and LLVM's time for a function grows faster than its length.
+MAX_NODES = 96
 
 
 def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
@@ -81,59 +91,111 @@ def _source(variable: Variable, buffer: Buffer) -> Source:
 
 def fuse(kernels: list[Kernel], kept: set[Buffer]) -> list[Kernel]:
     """The same results with fewer kernels; the buffers of `kept` are still written."""
-    kernels = list(kernels)
-    while _one_move(kernels, kept):
-        pass
-    return kernels
+    return _Fusion(kernels, kept).run()
 
 
-def _one_move(kernels: list[Kernel], kept: set[Buffer]) -> bool:
-    for place, kernel in enumerate(kernels):
-        if kernel.output in kept:
-            continue
-        readers = [k for k in kernels if any(x.buffer is kernel.output for x in k.reads)]
-        if not readers:
-            del kernels[place]
-            return True
-        fused = _inlined(kernel, readers)
-        if fused is None and len(readers) == 1:
-            last = finish(kernel, readers[0])
-            fused = None if last is None else [last]
-        if fused is not None:
-            for old, new in zip(readers, fused, strict=True):
-                kernels[kernels.index(old)] = new
-            kernels.remove(kernel)
-            return True
-    return False
+class _Fusion:
+    """Kernels by their place in the program, and for each buffer who writes and who reads it."""
+
+    def __init__(self, kernels: list[Kernel], kept: set[Buffer]) -> None:
+        self.kept = kept
+        self.kernels = dict(enumerate(kernels))
+        self.writer = {kernel.output: place for place, kernel in self.kernels.items()}
+        self.readers: dict[Buffer, dict[int, None]] = {kernel.output: {} for kernel in kernels}
+        self.waiting = list(self.kernels)  # a heap: the first kernel that can, moves
+        self.queued = set(self.waiting)
+        for place, kernel in self.kernels.items():
+            self._read(place, kernel)
+
+    def run(self) -> list[Kernel]:
+        while self.waiting:
+            place = heappop(self.waiting)
+            self.queued.discard(place)
+            if place in self.kernels and self.kernels[place].output not in self.kept:
+                self._move(place)
+        return list(self.kernels.values())
+
+    def _move(self, place: int) -> None:
+        kernel = self.kernels[place]
+        places = list(self.readers[kernel.output])
+        fused = _merged(kernel, [self.kernels[reader] for reader in places])
+        if fused is None:
+            return
+        touched = set(kernel.times_read)  # whose writers may now find what they did not before
+        for reader, new in zip(places, fused, strict=True):
+            old = self.kernels[reader]
+            if (old.axes, old.combine) != (new.axes, new.combine):
+                touched.update(new.times_read)
+            self._forget(reader)
+            self.kernels[reader] = new
+            self._read(reader, new)
+            self._queue(reader)
+        self._forget(place)
+        del self.kernels[place]
+        for buffer in touched & self.readers.keys():
+            # among several readers only views move, and those when they are first looked at
+            if len(self.readers[buffer]) <= 1:
+                self._queue(self.writer[buffer])
+
+    def _read(self, place: int, kernel: Kernel) -> None:
+        for buffer in kernel.times_read:
+            if buffer in self.readers:
+                self.readers[buffer][place] = None
+
+    def _forget(self, place: int) -> None:
+        for buffer in self.kernels[place].times_read:
+            if buffer in self.readers:
+                self.readers[buffer].pop(place, None)
+
+    def _queue(self, place: int) -> None:
+        if place in self.kernels and place not in self.queued:
+            self.queued.add(place)
+            heappush(self.waiting, place)
+
+
+def _merged(kernel: Kernel, readers: list[Kernel]) -> list[Kernel] | None:
+    """What `readers` become if `kernel` vanishes into them, or None if it has to stay."""
+    if len(readers) == 1 and len(kernel.nodes) + len(readers[0].nodes) > MAX_NODES:
+        return None
+    fused = _inlined(kernel, readers)
+    if fused is None and len(readers) == 1:
+        last = finish(kernel, readers[0])
+        fused = None if last is None else [last]
+    return fused
 
 
 def _inlined(kernel: Kernel, readers: list[Kernel]) -> list[Kernel] | None:
     """Every reader with `kernel` written into it, or None if that cannot be or does not pay."""
     if kernel.combine != "store" or kernel.epilogue is not None or kernel.accumulate:
         return None
-    once = len(readers) == 1 and _times_read(kernel, readers[0]) <= 2 * kernel.output.size
-    if not once and not is_view(kernel):
+    if not is_view(kernel) and (len(readers) > 1 or not _pays(kernel, readers[0])):
         return None
-    fused = [inline(kernel, reader) for reader in readers]
-    return None if any(f is None for f in fused) else [f for f in fused if f is not None]
+    fused = []
+    for reader in readers:
+        new = inline(kernel, reader)
+        if new is None or len(new.nodes) > MAX_NODES:
+            return None
+        fused.append(new)
+    return fused
 
 
 def is_view(kernel: Kernel) -> bool:
     """Whether a kernel costs next to nothing to repeat: it moves or scales one operand."""
-    operands = loads(kernel.body)
+    operands = [node for node in kernel.body_nodes if isinstance(node, Load)]
     if len(operands) > 1 or any(load.buffer.kind == "stream" for load in operands):
         return False
-    ops = [node.op for node in walk(kernel.body) if isinstance(node, Apply)]
-    return sum(COST.get(op, 1.0) for op in ops) <= 1.0
+    return sum(COST[node.op] for node in kernel.body_nodes if isinstance(node, Apply)) <= 1.0
 
 
-def _times_read(kernel: Kernel, reader: Kernel) -> int:
-    body = sum(load.buffer is kernel.output for load in loads(reader.body))
-    total = body * prod(a.size for a in reader.axes)
-    if reader.epilogue is not None:
-        last = sum(load.buffer is kernel.output for load in loads(reader.epilogue))
-        total += last * prod(a.size for a in reader.parallel)
-    return total
+def _pays(kernel: Kernel, reader: Kernel) -> bool:
+    """Whether computing the elements where they are read costs no more than keeping them.
+
+    Kept, each is computed once, stored, and loaded as often as it is read; inlined, it is computed
+    as often as it is read: once in an elementwise reader, once per column in a matrix product.
+    """
+    each, times = price(kernel.body_nodes), reader.times_read[kernel.output]
+    kept = kernel.output.size * (each + STORE_COST) + times * LOAD_COST
+    return times * each <= kept
 
 
 def inline(kernel: Kernel, reader: Kernel) -> Kernel | None:
@@ -150,20 +212,28 @@ def inline(kernel: Kernel, reader: Kernel) -> Kernel | None:
 def _replaced(kernel: Kernel, reader: Kernel) -> Kernel:
     """Each load at some index becomes the kernel's body at that index."""
 
-    def rule(node: Expr) -> Expr | None:
-        if not (isinstance(node, Load) and node.buffer is kernel.output):
-            return None
-        mapping = {part.plain(): at for part, at in zip(kernel.index, node.index, strict=True)}
-        return substitute(kernel.body, {a: at for a, at in mapping.items() if a is not None})
+    def body_at(load: Load, pool: Pool) -> Expr:
+        mapping = {part.plain(): at for part, at in zip(kernel.index, load.index, strict=True)}
+        return substitute(kernel.body, {a: at for a, at in mapping.items() if a is not None}, pool)
 
-    return _with(reader, rule)
+    return _with(reader, kernel.output, body_at)
 
 
-def _with(reader: Kernel, rule: object) -> Kernel:
+def _with(reader: Kernel, buffer: Buffer, value: Callable[[Load, Pool], Expr]) -> Kernel:
+    """`reader` with `value` in the place of every load of `buffer`."""
+
+    def written(expr: Expr) -> Expr:
+        pool = Pool()
+
+        def rule(node: Expr) -> Expr | None:
+            here = isinstance(node, Load) and node.buffer is buffer
+            return value(node, pool) if here else None  # type: ignore[arg-type]
+
+        return rewrite(expr, rule, pool)
+
     return Kernel(
-        reader.name, reader.output, reader.axes, reader.index,
-        rewrite(reader.body, rule), reader.combine,  # type: ignore[arg-type]
-        None if reader.epilogue is None else rewrite(reader.epilogue, rule),  # type: ignore[arg-type]
+        reader.name, reader.output, reader.axes, reader.index, written(reader.body),
+        reader.combine, None if reader.epilogue is None else written(reader.epilogue),
         reader.accumulate,
     )  # fmt: skip
 
@@ -179,12 +249,7 @@ def _resplit(kernel: Kernel, reader: Kernel) -> Kernel | None:
     split = reader.substituted(replaced, kernel.axes)
     if kernel.output.fill is not None and reader.combine == "store":
         split.output.fill = 0.0
-    body = kernel.body
-
-    def rule(node: Expr) -> Expr | None:
-        return body if isinstance(node, Load) and node.buffer is kernel.output else None
-
-    return _with(split, rule)
+    return _with(split, kernel.output, lambda load, pool: share(kernel.body, pool))
 
 
 def reading_axes(buffer: Buffer, reader: Kernel) -> dict[int, Axis] | None:
@@ -218,21 +283,25 @@ def _skips_zero(kernel: Kernel, reader: Kernel) -> bool:
 
 def vanishes(expr: Expr, buffer: Buffer) -> bool:
     """Whether `expr` is 0 wherever `buffer` is."""
-    if isinstance(expr, Load):
-        return expr.buffer is buffer
-    if isinstance(expr, Const):
-        return expr.value == 0
-    if not isinstance(expr, Apply):
-        return False
-    if expr.op == "mul":  # 0 times infinity is not 0
-        zero = [vanishes(arg, buffer) for arg in expr.args]
-        finite = [isinstance(a, Const) and isfinite(a.value) for a in expr.args]
+    zero: dict[int, bool] = {}
+    for node in walk(expr):
+        parts = [zero[id(part)] for part in node.parts]
+        zero[id(node)] = (
+            (isinstance(node, Load) and node.buffer is buffer)
+            or (isinstance(node, Const) and node.value == 0)
+            or (isinstance(node, Apply) and _vanishing(node, parts))
+        )
+    return zero[id(expr)]
+
+
+def _vanishing(node: Apply, zero: list[bool]) -> bool:
+    """Whether `node` is 0, by which of its operands are 0."""
+    if node.op == "mul":  # 0 times infinity is not 0
+        finite = [isinstance(a, Const) and isfinite(a.value) for a in node.args]
         return any(zero) and all(z or f for z, f in zip(zero, finite, strict=True))
-    if expr.op == "select":
-        return vanishes(expr.args[1], buffer) and vanishes(expr.args[2], buffer)
-    if expr.op in ("neg", "add", "sub"):
-        return all(vanishes(arg, buffer) for arg in expr.args)
-    return False
+    if node.op == "select":
+        return zero[1] and zero[2]
+    return node.op in ("neg", "add", "sub") and all(zero)
 
 
 def finish(kernel: Kernel, reader: Kernel) -> Kernel | None:
@@ -247,7 +316,8 @@ def finish(kernel: Kernel, reader: Kernel) -> Kernel | None:
     if kernel.output.fill is not None:
         return None
     replaced: dict[Axis, Affine] = {axis: kernel.index[dim] for dim, axis in mapping.items()}
-    body, done = substitute(reader.body, replaced), sum_of(kernel)
+    pool = Pool()
+    body, done = substitute(reader.body, replaced, pool), share(sum_of(kernel), pool)
 
     def rule(node: Expr) -> Expr | None:
         return done if isinstance(node, Load) and node.buffer is kernel.output else None
@@ -255,5 +325,5 @@ def finish(kernel: Kernel, reader: Kernel) -> Kernel | None:
     index = tuple(affine(part).substitute(replaced) for part in reader.index)
     return Kernel(
         f"{kernel.name}_{reader.name.split('_', 1)[-1]}", reader.output, kernel.axes, index,
-        kernel.body, kernel.combine, rewrite(body, rule),
+        kernel.body, kernel.combine, rewrite(body, rule, pool),
     )  # fmt: skip

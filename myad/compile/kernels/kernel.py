@@ -26,7 +26,7 @@ from myad.compile.kernels.expr import (
     Sum,
     apply,
     cast,
-    loads,
+    share,
     show,
     substitute,
     walk,
@@ -65,9 +65,36 @@ class Kernel:
         return [axis for axis in self.axes if axis not in written]
 
     @cached_property
+    def body_nodes(self) -> list[Expr]:
+        """The nodes of the body."""
+        return walk(self.body)
+
+    @cached_property
+    def epilogue_nodes(self) -> list[Expr]:
+        """The nodes of the epilogue, if there is one."""
+        return [] if self.epilogue is None else walk(self.epilogue)
+
+    @property
+    def nodes(self) -> list[Expr]:
+        """The nodes of the body, then those of the epilogue."""
+        return self.body_nodes + self.epilogue_nodes
+
+    @cached_property
     def reads(self) -> list[Load]:
         """Every load of body and epilogue."""
-        return loads(self.body) + (loads(self.epilogue) if self.epilogue is not None else [])
+        return [node for node in self.nodes if isinstance(node, Load)]
+
+    @cached_property
+    def times_read(self) -> dict[Buffer, int]:
+        """How often elements of each buffer are read."""
+        times: dict[Buffer, int] = {}
+        parts = (self.body_nodes, self.axes), (self.epilogue_nodes, self.parallel)
+        for nodes, axes in parts:
+            points = math.prod(axis.size for axis in axes)
+            for node in nodes:
+                if isinstance(node, Load):
+                    times[node.buffer] = times.get(node.buffer, 0) + points
+        return times
 
     def substituted(self, mapping: dict[Axis, Affine], fresh: Sequence[Axis]) -> Kernel:
         """The same kernel with axes replaced; `fresh` are the axes that take their place."""
@@ -189,8 +216,8 @@ class KernelBuilder:
             combine = "add"
         if self.dtype == "bool" and combine == "add" and not accumulate:
             combine = "max"  # sums of booleans are "or"
-        return Kernel(self.name, self.output, axes, places, cast(body, self.dtype), combine,
-                      accumulate=accumulate)  # fmt: skip
+        body = share(cast(body, self.dtype))
+        return Kernel(self.name, self.output, axes, places, body, combine, accumulate=accumulate)
 
     def map(self, function: Callable[..., Expr], *inputs: Source) -> Kernel:
         """`output = function(*inputs)` elementwise, with broadcasting."""

@@ -7,6 +7,7 @@ be padded and laid out like the image it meets, and both are read in whole, alig
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
 from myad.compile.kernels.expr import Buffer, Expr, Load, rewrite
 from myad.compile.kernels.index import Affine, Axis, affine
@@ -19,42 +20,80 @@ Access = tuple[int, Affine]  # number of the kernel, index in the dimension
 
 def split_dimensions(kernels: list[Kernel]) -> list[Kernel]:
     """The same kernels over buffers whose `shape` is finer; `Buffer.given` keeps the old one."""
-    kernels = list(kernels)
-    while (found := _next_split(kernels)) is not None:
-        buffer, dim, factors, plain = found
+    return _Splitting(kernels).run()
+
+
+class _Splitting:
+    """Kernels by number, and by buffer the numbers of those that touch it.
+
+    A buffer is looked at again when a kernel that touches it has changed: the first in the order
+    of the program comes first.
+    """
+
+    def __init__(self, kernels: list[Kernel]) -> None:
+        self.kernels = list(kernels)
+        self.touching: dict[Buffer, dict[int, None]] = {}
+        for number, kernel in enumerate(kernels):
+            for buffer, _ in _accesses(kernel):
+                if buffer.kind != "stream":
+                    self.touching.setdefault(buffer, {})[number] = None
+        self.buffers = list(self.touching)
+        self.places = {buffer: place for place, buffer in enumerate(self.buffers)}
+
+    def run(self) -> list[Kernel]:
+        waiting = list(range(len(self.buffers)))
+        queued = set(waiting)
+        while waiting:
+            place = heappop(waiting)
+            queued.discard(place)
+            found = self.split_of(self.buffers[place])
+            if found is None:
+                continue
+            for other in self.split(self.buffers[place], *found) - queued:
+                queued.add(other)
+                heappush(waiting, other)
+        return self.kernels
+
+    def split_of(
+        self, buffer: Buffer
+    ) -> tuple[int, tuple[int, ...], list[tuple[int, Axis]]] | None:
+        """A dimension to split, the sizes, and the axes that run along all of it, by kernel."""
+        for dim, extent in enumerate(buffer.shape):
+            forms, plain, whole = set(), set(), True
+            for number, part in self.accesses(buffer, dim):
+                axis = part.plain()
+                if axis is not None and axis.size == extent:
+                    plain.add((number, axis))
+                elif (factors := mixed_radix(part, extent)) is not None:
+                    forms.add(factors)
+                else:
+                    whole = False
+                    break
+            if whole and len(forms) == 1:
+                ordered = sorted(plain, key=lambda pair: (pair[0], pair[1].name))
+                return dim, forms.pop(), ordered
+        return None
+
+    def accesses(self, buffer: Buffer, dim: int) -> Iterator[Access]:
+        for number in self.touching[buffer]:
+            for other, index in _accesses(self.kernels[number]):
+                if other is buffer:
+                    yield number, index[dim]
+
+    def split(
+        self, buffer: Buffer, dim: int, factors: tuple[int, ...], plain: list[tuple[int, Axis]]
+    ) -> set[int]:
+        """Split `dim` of `buffer`; the places of the buffers whose kernels have changed."""
         for number, axis in plain:
             fresh = [Axis(f"{axis.name}{'abcdef'[n]}", size) for n, size in enumerate(factors)]
-            kernels[number] = kernels[number].substituted({axis: _merged(fresh)}, fresh)
+            self.kernels[number] = self.kernels[number].substituted({axis: _merged(fresh)}, fresh)
         buffer.shape = (*buffer.shape[:dim], *factors, *buffer.shape[dim + 1 :])
-        kernels = [_reindexed(kernel, buffer, dim, len(factors)) for kernel in kernels]
-    return kernels
-
-
-def _next_split(
-    kernels: list[Kernel],
-) -> tuple[Buffer, int, tuple[int, ...], list[tuple[int, Axis]]] | None:
-    """A dimension to split: buffer, dimension, sizes, and the axes that run along all of it."""
-    places: dict[tuple[Buffer, int], list[Access]] = {}
-    for number, kernel in enumerate(kernels):
-        for buffer, index in _accesses(kernel):
-            if buffer.kind != "stream":
-                for dim, part in enumerate(index):
-                    places.setdefault((buffer, dim), []).append((number, part))
-    for (buffer, dim), accesses in places.items():
-        extent = buffer.shape[dim]
-        forms, plain, whole = set(), set(), True
-        for number, part in accesses:
-            axis = part.plain()
-            if axis is not None and axis.size == extent:
-                plain.add((number, axis))
-            elif (factors := mixed_radix(part, extent)) is not None:
-                forms.add(factors)
-            else:
-                whole = False
-        if whole and len(forms) == 1:
-            ordered = sorted(plain, key=lambda pair: (pair[0], pair[1].name))
-            return buffer, dim, forms.pop(), ordered
-    return None
+        changed: set[int] = set()
+        for number in self.touching[buffer]:
+            kernel = _reindexed(self.kernels[number], buffer, dim, len(factors))
+            self.kernels[number] = kernel
+            changed.update(self.places[b] for b, _ in _accesses(kernel) if b in self.places)
+        return changed
 
 
 def _accesses(kernel: Kernel) -> Iterator[tuple[Buffer, tuple[Affine, ...]]]:

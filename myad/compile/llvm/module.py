@@ -16,6 +16,7 @@ from myad.compile.llvm.ir import TYPES, conversion
 from myad.compile.llvm.native import NativeModule
 from myad.compile.llvm.render import Renderer
 from myad.compile.loops.interpret import interpret
+from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.plan import Plan, view
 from myad.compile.schedule.layout import Storage
 
@@ -114,7 +115,8 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     """The LLVM IR of a plan: its kernels, and `run(arena, rows, out, streams…, steps, batch)`."""
     renderer = Renderer()
     for code in plan.codes:
-        renderer.function(code)
+        if code.model is None:
+            renderer.function(code)
     streams = [plan.layouts[buffer].storage for buffer in plan.streams]
     names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
     arguments = "".join(f", ptr {name}" for name in names.values())
@@ -123,9 +125,10 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
         "i64 %steps, i64 %batch) #0 {",
         "entry:",
     ]
-    for storage, offset in plan.offsets.items():
+    ends = [layout.storage for layout in map(plan.layouts.get, plan.outputs) if layout]
+    for storage in dict.fromkeys(ends):
         names[storage] = f"%p{len(names)}"
-        lines.append(f" {names[storage]} = getelementptr i8, ptr %arena, i64 {offset}")
+        lines.append(f" {names[storage]} = {_place(plan, storage)}")
     lines += [
         " br label %step",
         "step:",
@@ -134,9 +137,8 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
         " %first = mul i64 %n, %batch",
         " %here = getelementptr i32, ptr %rows, i64 %first",
     ]
-    for code in plan.codes:
-        operands = ", ".join(f"ptr {names.get(s, '%here')}" for s in code.storages)
-        lines.append(f" call void @{code.name}({operands})")
+    for number, code in enumerate(plan.codes):
+        lines += _call(plan, number, code, names)
     lines += [*_collecting(plan, collect, names, renderer), *_adding(plan, loss, names)]
     lines += [
         " %n.next = add i64 %n, 1",
@@ -148,6 +150,24 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     ]
     renderer.functions.append("\n".join(lines))
     return renderer.text()
+
+
+def _place(plan: Plan, storage: Storage) -> str:
+    return f"getelementptr i8, ptr %arena, i64 {plan.offsets[storage]}"
+
+
+def _call(plan: Plan, number: int, code: LoopCode, names: dict[Storage, str]) -> list[str]:
+    """A call of a kernel. Places are computed at each call: thousands of them at the head of the
+    function would all be kept, in memory, and LLVM's time for them grows with their square."""
+    lines, operands = [], []
+    for place, storage in enumerate(code.storages):
+        name = names.get(storage, "%here")
+        if storage in plan.offsets:
+            name = f"%a{number}.{place}"
+            lines.append(f" {name} = {_place(plan, storage)}")
+        operands.append(f"ptr {name}")
+    function = code.name if code.model is None else code.model.name
+    return [*lines, f" call void @{function}({', '.join(operands)})"]
 
 
 def _collecting(

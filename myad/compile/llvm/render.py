@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import isnan
 
 from myad.compile.dtypes import BOOLEAN, FLOATS, KIND
+from myad.compile.kernels.cost import CALLED
 from myad.compile.kernels.index import Affine
 from myad.compile.llvm.ir import (
     CAREFUL,
@@ -143,8 +144,22 @@ class _Function(Memory):
             return self.emit(f"call {kind} {name}({operands})")
         suffix = suffix_of(value.dtype, value.lanes)
         name = self.declarations.intrinsic(_INTRINSICS[value.op], kind, len(args), suffix)
+        if value.op in CALLED and value.lanes > 1:
+            name = self.by_lanes(value.op, name, kind, suffix, len(args))
         flags = "" if value.op == "fma" else "nsz "
         return self.emit(f"call {flags}{kind} {name}({operands})")
+
+    def by_lanes(self, op: str, intrinsic: str, kind: str, suffix: str, count: int) -> str:
+        """A function around an intrinsic that LLVM writes out lane by lane, as one call each.
+
+        Written out once instead of wherever it is used: 400 tanh in a row compile six times faster.
+        """
+        names = [f"{kind} %x{n}" for n in range(count)]
+        self.declarations.need(f"@{op}.{suffix}", (
+            f"define internal {kind} @{op}.{suffix}({', '.join(names)}) noinline #0 {{\n"
+            f" %y = call nsz {kind} {intrinsic}({', '.join(names)})\n ret {kind} %y\n}}"
+        ))  # fmt: skip
+        return f"@{op}.{suffix}"
 
     def op_const(self, value: Value) -> str:
         return literal(value.attrs["value"], value.dtype)

@@ -44,8 +44,10 @@ def interpret(code: LoopCode, memory: Mapping[Storage, np.ndarray]) -> None:
 
     Raises: IndexError if an access leaves its array.
     """
+    formal = code.storages if code.model is None else code.model.storages
+    places = {name: memory[storage] for name, storage in zip(formal, code.storages, strict=True)}
     with np.errstate(all="ignore"):
-        _Run(memory).block(code.body)
+        _Run(places).block(code.body)
 
 
 class _Run:

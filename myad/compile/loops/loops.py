@@ -7,7 +7,7 @@ length is known, so `check` proves that nothing outside a buffer is read or writ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,12 +65,22 @@ Statement = Value | Store | Zero | Loop
 
 @dataclass(eq=False)
 class LoopCode:
-    """One kernel: the storages it touches (its arguments) and its statements."""
+    """One kernel: the storages it touches (its arguments) and its statements.
+
+    Fields: `model` the code this one repeats, if any: `body` is the model's, and runs on `storages`
+    where it names those of the model, in the same order.
+    """
 
     name: str
     storages: list[Storage]
     body: list[Statement]
     note: str = ""
+    model: LoopCode | None = None
+
+    def on(self, name: str, storages: Mapping[Storage, Storage]) -> LoopCode:
+        """The same code on other storages; those that `storages` does not name stay."""
+        places = [storages.get(storage, storage) for storage in self.storages]
+        return LoopCode(name, places, self.body, self.note, self)
 
     def __str__(self) -> str:
         return Printer(self).text()
@@ -241,6 +251,9 @@ class Printer:
         arguments = ", ".join(f"{s.name}:{s.dtype}[{s.size}]" for s in self.code.storages)
         note = f"   # {self.code.note}" if self.code.note else ""
         self.lines = [f"{self.code.name}({arguments}):{note}"]
+        if self.code.model is not None:
+            self.lines.append(f"  as {self.code.model.name}")
+            return "\n".join(self.lines)
         self._block(self.code.body, "  ")
         return "\n".join(self.lines)
 

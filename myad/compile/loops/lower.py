@@ -226,9 +226,33 @@ class _Lowering(Access):
 
     def evaluate(self, expr: Expr) -> Value:
         """The value of `expr` at the current point."""
-        if id(expr) not in self.memo:
-            self.memo[id(expr)] = self.built(expr)
-        return self.memo[id(expr)]
+        memo, waiting = self.memo, [expr]
+        while waiting:
+            node = waiting[-1]
+            if id(node) not in memo:
+                missing = [part for part in self.operands(node) if id(part) not in memo]
+                if missing:
+                    waiting.extend(reversed(missing))
+                    continue
+                memo[id(node)] = self.built(node)
+            waiting.pop()
+        return memo[id(expr)]
+
+    def operands(self, expr: Expr) -> tuple[Expr, ...]:
+        """The parts of `expr` whose values it needs here."""
+        if isinstance(expr, Choose):
+            index = expr.index.substitute(self.env)
+            return expr.options if index.terms else (expr.options[index.const],)
+        return self.fused(expr) or expr.parts
+
+    @staticmethod
+    def fused(expr: Expr) -> tuple[Expr, ...]:
+        """x, y, z if `expr` is the sum x·y + z of floats."""
+        if isinstance(expr, Apply) and expr.op == "add" and expr.dtype in FLOATS:
+            for product_, other in (expr.args, expr.args[::-1]):
+                if isinstance(product_, Apply) and product_.op == "mul":
+                    return (*product_.args, other)
+        return ()
 
     def built(self, expr: Expr) -> Value:
         build = self.build
@@ -248,20 +272,17 @@ class _Lowering(Access):
         if isinstance(expr, Choose):
             return self.choice(expr)
         assert isinstance(expr, Apply)
-        if expr.op == "add" and expr.dtype in FLOATS:
-            for product_, other in (expr.args, expr.args[::-1]):
-                if isinstance(product_, Apply) and product_.op == "mul":
-                    operands = [self.evaluate(a) for a in (*product_.args, other)]
-                    return build.apply("fma", *operands)
-        return build.apply(expr.op, *(self.evaluate(a) for a in expr.args), dtype=expr.dtype)
+        if fused := self.fused(expr):
+            return build.apply("fma", *[self.memo[id(part)] for part in fused])
+        return build.apply(expr.op, *[self.memo[id(a)] for a in expr.args], dtype=expr.dtype)
 
     def choice(self, expr: Choose) -> Value:
         index = expr.index.substitute(self.env)
         if not index.terms:
-            return self.evaluate(expr.options[index.const])
-        number = self.evaluate(AxisValue(expr.index))
-        value = self.evaluate(expr.options[0])
+            return self.memo[id(expr.options[index.const])]
+        number = self.built(AxisValue(expr.index))  # not by `evaluate`: nobody keeps this node
+        value = self.memo[id(expr.options[0])]
         for n, option in enumerate(expr.options[1:], start=1):
             here = self.build.apply("eq", number, self.build.const(n, "i32"))
-            value = self.build.apply("select", here, self.evaluate(option), value)
+            value = self.build.apply("select", here, self.memo[id(option)], value)
         return value

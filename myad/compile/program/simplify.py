@@ -16,6 +16,8 @@ from myad.compile.program.program import Program, Step, Variable
 from myad.core import Tensor
 from myad.errors import CompileError
 
+MAX_ROUNDS = 8  # of passes over the whole program; one is the rule, three the most seen
+
 Replace = Callable[[Program, Step, list[Variable]], Variable]
 
 
@@ -107,9 +109,12 @@ def expand(program: Program) -> Program:
             f"compile: no kernel rule for {', '.join(missing)}. Leave that operation out, train "
             "eagerly (compiled=False), or add a rule: see docs/compiler.md."
         )
-    while any(_composed(step) for step in program.steps):
+    for _ in range(MAX_ROUNDS):
+        if not any(_composed(step) for step in program.steps):
+            return program
         program = replay(program, _expand)
-    return program
+    names = ", ".join(sorted({step.op.name for step in program.steps if _composed(step)}))
+    raise CompileError(f"compile: the kernel rules of {names} are written with one another.")
 
 
 def _composed(step: Step) -> bool:
@@ -141,10 +146,11 @@ def _expand(new: Program, step: Step, inputs: list[Variable]) -> Variable:
 
 
 def simplify(program: Program) -> Program:
-    """All passes, until nothing changes."""
+    """All passes, until they remove nothing any more."""
     program = remove_unread(expand(remove_unread(program)))
-    while True:
+    for _ in range(MAX_ROUNDS):
         count = len(program.steps)
         program = remove_unread(merge_equal(fold_constants(program)))
         if len(program.steps) == count:
-            return program
+            break
+    return program

@@ -9,12 +9,15 @@ changed as long as the modelled cost of the kernels that touch it falls.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+from heapq import heappop, heappush
 from itertools import product
 from math import prod
 
 from myad.compile.dtypes import BYTES
-from myad.compile.kernels.cost import ACROSS_COST, CALLED, COST
-from myad.compile.kernels.expr import Apply, Buffer, Expr, Load, loads, walk
+from myad.compile.kernels.cost import ACROSS_COST, CALLED, COST, LOAD_COST
+from myad.compile.kernels.expr import Apply, Buffer, Expr, Load, loads
+from myad.compile.kernels.form import form_of
 from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.schedule.layout import Layout, Machine
@@ -22,6 +25,9 @@ from myad.compile.schedule.schedule import Schedule
 
 MAX_UNROLLED = 96  # multiply-adds written out in one block: more only costs compile time
 MAX_SHARED = 256  # the same where neighbours share loads
+LONG_BODY = 16  # nodes of a body that counts for two and more multiply-adds when written out
+MAX_WRITTEN = 512  # operations of one block of an elementwise kernel
+MAX_CHANGES = 8  # of one buffer's layout: the descent ends, however large the program
 LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
 
 
@@ -32,43 +38,81 @@ def natural(buffers: list[Buffer], machine: Machine) -> dict[Buffer, Layout]:
 
 def plan(kernels: list[Kernel], buffers: list[Buffer], machine: Machine) -> dict[Buffer, Layout]:
     """The layout of every buffer, by descent on the modelled cost."""
-    layouts = natural(buffers, machine)
-    touching: dict[Buffer, list[Kernel]] = {b: [] for b in buffers}
-    for kernel in kernels:
-        for buffer in {kernel.output, *(load.buffer for load in kernel.reads)}:
-            touching[buffer].append(kernel)
-    costs = {k: cheapest(k, layouts, machine)[0] for k in kernels}
-    changed = True
-    while changed:
-        changed = False
-        for buffer in buffers:
-            changed |= _improve(buffer, touching[buffer], layouts, costs, machine)
-    return layouts
+    return _Descent(kernels, buffers, machine).run()
 
 
-def _improve(
-    buffer: Buffer, kernels: list[Kernel], layouts: dict[Buffer, Layout],
-    costs: dict[Kernel, float], machine: Machine,
-) -> bool:  # fmt: skip
-    """Try every other contiguous dimension of `buffer`; keep the best if it is cheaper."""
-    if buffer.kind == "stream" or sum(extent > 1 for extent in buffer.shape) < 2:
+class _Descent:
+    """Layouts being improved buffer by buffer, in sweeps over those whose surroundings changed.
+
+    Fields: `touching` by buffer, the kernels that read or write it; `costs` what each kernel costs
+    now; `known` the cost of each form of kernel under the layouts of its buffers: an unrolled loop
+    is costed once.
+    """
+
+    def __init__(self, kernels: list[Kernel], buffers: list[Buffer], machine: Machine) -> None:
+        self.machine, self.buffers = machine, buffers
+        self.layouts = natural(buffers, machine)
+        self.touching: dict[Buffer, list[Kernel]] = {b: [] for b in buffers}
+        self.around: dict[Kernel, tuple[Buffer, ...]] = {}
+        self.forms: dict[Kernel, int] = {}
+        numbers: dict[Hashable, int] = {}
+        for kernel in kernels:
+            form = form_of(kernel)
+            self.forms[kernel] = numbers.setdefault(form.key, len(numbers))
+            self.around[kernel] = form.buffers
+            for buffer in form.buffers:
+                self.touching[buffer].append(kernel)
+        self.known: dict[Hashable, float] = {}
+        self.costs = {kernel: self.cost(kernel) for kernel in kernels}
+
+    def run(self) -> dict[Buffer, Layout]:
+        places = {buffer: place for place, buffer in enumerate(self.buffers)}
+        changes = dict.fromkeys(self.buffers, 0)
+        sweep, following = list(places.values()), set[int]()
+        queued = set(sweep)
+        while sweep:
+            place = heappop(sweep)
+            queued.discard(place)
+            buffer = self.buffers[place]
+            if changes[buffer] < MAX_CHANGES and self.improve(buffer):
+                changes[buffer] += 1
+                near = {places[b] for k in self.touching[buffer] for b in self.around[k]}
+                following |= {other for other in near if other <= place}
+                for other in near - queued - following:
+                    queued.add(other)
+                    heappush(sweep, other)
+            if not sweep:
+                sweep, queued, following = sorted(following), set(following), set()
+        return self.layouts
+
+    def cost(self, kernel: Kernel) -> float:
+        """The modelled cost of `kernel` under the present layouts."""
+        orders = [self.layouts[buffer].order for buffer in self.around[kernel]]
+        key = (self.forms[kernel], *orders)
+        if key not in self.known:
+            self.known[key] = cheapest(kernel, self.layouts, self.machine)[0]
+        return self.known[key]
+
+    def improve(self, buffer: Buffer) -> bool:
+        """Try every other contiguous dimension of `buffer`; keep the best if it is cheaper."""
+        if buffer.kind == "stream" or sum(extent > 1 for extent in buffer.shape) < 2:
+            return False
+        kernels = self.touching[buffer]
+        best, before = self.layouts[buffer], sum(self.costs[k] for k in kernels)
+        lowest = before
+        for dim, extent in enumerate(buffer.shape):
+            if extent == 1 or dim == best.inner:
+                continue
+            order = (*(d for d in range(len(buffer.shape)) if d != dim), dim)
+            trial = self.layouts[buffer] = Layout(buffer, self.machine, order)
+            cost = sum(self.cost(k) for k in kernels)
+            if cost < lowest * 0.999:
+                best, lowest = trial, cost
+        self.layouts[buffer] = best
+        if lowest < before:
+            self.costs.update({k: self.cost(k) for k in kernels})
+            return True
         return False
-    best, before = layouts[buffer], sum(costs[k] for k in kernels)
-    lowest = before
-    for dim, extent in enumerate(buffer.shape):
-        if extent == 1 or dim == best.inner:
-            continue
-        order = (*(d for d in range(len(buffer.shape)) if d != dim), dim)
-        trial = Layout(buffer, machine, order)
-        layouts[buffer] = trial
-        cost = sum(cheapest(k, layouts, machine)[0] for k in kernels)
-        if cost < lowest * 0.999:
-            best, lowest = trial, cost
-    layouts[buffer] = best
-    if lowest < before:
-        costs.update({k: cheapest(k, layouts, machine)[0] for k in kernels})
-        return True
-    return False
 
 
 def cheapest(
@@ -99,23 +143,26 @@ def cost(
     outputs = prod(a.size for a in kernel.parallel if a is not axis)
     inside = axis is not None and axis in kernel.reduced
     outputs *= vectors if axis and not inside else 1
-    total = points * work(kernel.body, axis, lanes, layouts)
+    total = points * work(kernel.body_nodes, axis, lanes, layouts)
     total += outputs * (ACROSS_COST if inside else 0.0)
     if kernel.epilogue is not None:
-        total += outputs * work(kernel.epilogue, None if inside else axis, lanes, layouts)
+        around = None if inside else axis
+        total += outputs * work(kernel.epilogue_nodes, around, lanes, layouts)
     stored = _access(kernel.output, kernel.index, None if inside else axis, lanes, layouts)
     return total + outputs * stored * (2 if kernel.accumulate else 1)
 
 
-def work(expr: Expr, axis: Axis | None, lanes: int, layouts: dict[Buffer, Layout]) -> float:
-    """Modelled cost of one evaluation of `expr`."""
+def work(
+    nodes: Sequence[Expr], axis: Axis | None, lanes: int, layouts: dict[Buffer, Layout]
+) -> float:
+    """Modelled cost of one evaluation of `nodes`."""
     total = 0.0
-    for node in walk(expr):
+    for node in nodes:
         if isinstance(node, Apply):
-            each = COST.get(node.op, 1.0)
+            each = COST[node.op]
             total += each * lanes if node.op in CALLED else each
         elif isinstance(node, Load):
-            total += 0.5 * _access(node.buffer, node.index, axis, lanes, layouts)
+            total += LOAD_COST * _access(node.buffer, node.index, axis, lanes, layouts)
     return total
 
 
@@ -185,7 +232,7 @@ def _unrolled(
     never an outer axis without the inner ones, which would walk through memory in long steps.
     """
     chosen: dict[Axis, int] = {}
-    count = each
+    count = each * max(1, len(kernel.body_nodes) // LONG_BODY)
     partners = {axis: _partners(kernel, axis, block) for axis in reduced}
     for axis in sorted(reduced, key=lambda a: -partners[a]):
         if partners[axis] > 1:
@@ -228,7 +275,7 @@ def register_block(
     the operands.
     """
     if kernel.combine == "store":
-        return _small_block(parallel, vectors)
+        return _small_block(kernel, parallel, vectors)
     limit = machine.registers * 3 // 4
     reads = list(dict.fromkeys(loads(kernel.body)))
     best: tuple[tuple[float, int], dict[Axis, int], int] | None = None
@@ -248,13 +295,14 @@ def register_block(
     return best[1], best[2]
 
 
-def _small_block(parallel: list[Axis], vectors: int) -> tuple[dict[Axis, int], int]:
-    """Elementwise kernels: whole short rows, and short axes written out."""
-    chunks = vectors if vectors <= LONG_ROW else 4
+def _small_block(kernel: Kernel, parallel: list[Axis], vectors: int) -> tuple[dict[Axis, int], int]:
+    """Elementwise kernels: whole short rows, and short axes written out; less of long bodies."""
+    limit = max(1, MAX_WRITTEN // len(kernel.nodes))
+    chunks = vectors if vectors <= min(LONG_ROW, limit) else min(4, limit)
     block: dict[Axis, int] = {}
     count = chunks
     for axis in sorted(parallel, key=lambda a: a.size):
-        if count * axis.size > 16:
+        if count * axis.size > min(16, limit):
             break
         block[axis] = axis.size
         count *= axis.size

@@ -9,7 +9,7 @@ from myad.compile.kernels.expr import ARITY, Apply, Expr, Load
 # Cost of an operation on one vector, in fused multiply-adds.
 COST: dict[str, float] = {
     "add": 1, "sub": 1, "mul": 0.5, "div": 4, "max": 1, "min": 1, "pow": 120, "fma": 1,
-    "neg": 1, "abs": 1, "floor": 1, "exp": 10, "log": 60, "sqrt": 6, "sin": 60, "cos": 60,
+    "neg": 1, "abs": 1, "floor": 1, "exp": 10, "log": 60, "sqrt": 6, "sin": 40, "cos": 40,
     "tanh": 60,
     "lt": 1, "le": 1, "gt": 1, "ge": 1, "eq": 1, "ne": 1,
     "and": 1, "or": 1, "not": 1, "xor": 1, "shr": 1, "shl": 1,
@@ -20,7 +20,7 @@ assert COST.keys() == ARITY.keys(), f"cost.py: price {sorted(COST.keys() ^ ARITY
 LOAD_COST = 0.5  # of an element next to its neighbours, in a cache: two loads start per cycle
 STORE_COST = 1.0
 ACROSS_COST = 6.0  # adding up the lanes of a vector
-CALLED = ("log", "tanh", "pow", "sin", "cos")  # one library call per lane
+CALLED = ("log", "tanh", "pow")  # one library call per lane
 
 
 def price(nodes: Iterable[Expr]) -> float:

@@ -135,9 +135,12 @@ class _Function(Memory):
     def function_call(self, value: Value, args: list[str]) -> str:
         kind = type_of(value.dtype, value.lanes)
         operands = ", ".join(f"{kind} {arg}" for arg in args)
-        whole = value.op == "pow" and value.dtype not in FLOATS
-        if whole or value.op in VECTOR_FUNCTIONS:
-            function = whole_power if whole else VECTOR_FUNCTIONS[value.op]
+        function = VECTOR_FUNCTIONS.get(value.op)
+        if value.op == "pow" and value.dtype not in FLOATS:
+            function = whole_power
+        if value.op in ("sin", "cos") and value.lanes == 1:
+            function = None  # the library's scalar function is as good
+        if function is not None:
             name, sources = function(value.dtype, value.lanes)
             for needed, source in sources.items():
                 self.declarations.need(needed, source)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from myad.compile.dtypes import BYTES
+from myad.compile.llvm.trigonometry import cos, sin
 
 _EXP: dict[str, dict[str, Any]] = {
     "f32": {
@@ -165,4 +166,6 @@ done:
     return name, {name: source}
 
 
-VECTOR_FUNCTIONS: dict[str, Callable[[str, int], tuple[str, dict[str, str]]]] = {"exp": exp}
+VECTOR_FUNCTIONS: dict[str, Callable[[str, int], tuple[str, dict[str, str]]]] = {
+    "exp": exp, "sin": sin, "cos": cos,
+}  # fmt: skip

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from myad.compile.llvm.native import NativeModule
+from myad.compile.llvm.trigonometry import cos, sin
 from myad.compile.llvm.vectormath import exp
 
 LANES = 8
 
 
-def native_exp(values):
+def native(function, values):
     dtype = {"float32": "f32", "float64": "f64"}[values.dtype.name]
-    name, sources = exp(dtype, LANES)
+    name, sources = function(dtype, LANES)
     kind = f"<{LANES} x {'float' if dtype == 'f32' else 'double'}>"
     caller = (
         f"define void @call(ptr %x, ptr %y) {{\n %a = load {kind}, ptr %x, align 4\n"
@@ -32,18 +33,44 @@ def native_exp(values):
 def test_exp_is_exact_to_two_units_in_the_last_place(dtype, low, high):
     x = np.linspace(low, high, 80_000).astype(dtype)
     exact = np.exp(x.astype(np.longdouble))
-    error = np.abs(native_exp(x) - exact) / np.spacing(exact.astype(dtype))
+    error = np.abs(native(exp, x) - exact) / np.spacing(exact.astype(dtype))
     assert error.max() <= 2
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_exp_keeps_nan_infinity_and_zero(dtype):
     x = np.array([np.nan, np.inf, -np.inf, 0, 1000, -1000, 89, -0.0], dtype)
-    got = native_exp(x)
+    got = native(exp, x)
     assert math.isnan(got[0])
     np.testing.assert_array_equal(got[[1, 2, 3, 4, 5, 7]], [np.inf, 0, 1, np.inf, 0, 1])
 
 
 def test_exp_underflows_gradually():
     x = np.full(LANES, -100, "f4")
-    np.testing.assert_allclose(native_exp(x), np.exp(x), rtol=0.05)
+    np.testing.assert_allclose(native(exp, x), np.exp(x), rtol=0.05)
+
+
+TRIGONOMETRY = {"sin": (sin, np.sin), "cos": (cos, np.cos)}
+
+
+@pytest.mark.parametrize("name", TRIGONOMETRY)
+@pytest.mark.parametrize(("dtype", "units"), [("f4", 1), ("f8", 2.5)])
+def test_sine_and_cosine_are_exact_to_a_few_units_in_the_last_place(name, dtype, units, rng):
+    function, reference = TRIGONOMETRY[name]
+    quarters = np.arange(-4000, 4000) * np.pi / 2  # next to these one of the two is nearly 0
+    spread = [rng.uniform(-reach, reach, 20_000) for reach in (1, 100, 1e4, 2.0**20)]
+    x = np.concatenate([quarters, *spread]).astype(dtype)
+    exact = reference(x.astype(np.longdouble))
+    error = np.abs(native(function, x) - exact) / np.spacing(np.abs(exact).astype(dtype))
+    assert error.max() <= units
+
+
+@pytest.mark.parametrize("name", TRIGONOMETRY)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_sine_and_cosine_of_what_is_far_or_no_number(name, dtype):
+    function, reference = TRIGONOMETRY[name]
+    x = np.array([1e30, -1e7, np.nan, np.inf, -np.inf, 0, 1e-40, 2.0**20], dtype)
+    got = native(function, x)
+    assert np.isnan(got[2:5]).all()
+    rest = [0, 1, 5, 6, 7]  # one far number takes its neighbours along to the library
+    np.testing.assert_allclose(got[rest], reference(x[rest]), rtol=4 * np.finfo(dtype).eps)

@@ -105,19 +105,28 @@ class Call:
             self._refuse()
         return arrays
 
-    def _refuse(self) -> None:
+    @property
+    def names(self) -> list[str]:
+        """A name of each of `arrays`, from its argument's place or name and its own therein."""
+        return [name for name, leaf in self._named_leaves("arg") if not _is_number(leaf)]
+
+    def _named_leaves(self, word: str) -> list[tuple[str, Any]]:
         args, options = self._moving
-        named = [pair for n, a in enumerate(args) for pair in named_leaves(a, f"argument {n}")]
-        named += [pair for k, v in options.items() for pair in named_leaves(v, f"argument {k}")]
-        for label, leaf in named:
+        named = [pair for n, a in enumerate(args) for pair in named_leaves(a, f"{word}{n}")]
+        return named + [pair for k, v in options.items() for pair in named_leaves(v, k)]
+
+    def _refuse(self) -> None:
+        for label, leaf in self._named_leaves(""):
             dtype = np.asarray(leaf).dtype
             if dtype.kind in "biuf":
                 continue
             if dtype.kind == "c":
-                raise CompileError(f"{self.name}: {label} is {dtype}, which is not compiled.")
+                raise CompileError(
+                    f"{self.name}: argument {label} is {dtype}, which cannot be compiled."
+                )
             raise CompileError(
-                f"{self.name}: {label} is not an array: {leaf!r:.60}. If it is a setting, name"
-                " it in static_argnums or static_argnames."
+                f"{self.name}: argument {label} is not an array: {leaf!r:.60}. If it is a"
+                " setting, name it in static_argnums or static_argnames."
             )
 
     @cached_property

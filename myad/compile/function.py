@@ -99,7 +99,7 @@ class CompiledFunction:
                 self._compiled.move_to_end(call.key)
                 return self._compiled[call.key]
             self._misses += 1
-        program, result = trace(call.on_arrays, *call.arrays)
+        program, result = trace(call.on_arrays, *call.arrays, names=call.names)
         found, structure = flatten(result)
         if any(type(leaf) is Tensor and leaf.tracked for leaf in found):
             return None
@@ -154,7 +154,7 @@ class CompiledPredict:
         self._example = Argument(tuple(images.shape[1:]), dtype, "images")
         self.batch_size = min(batch_size, max(1, len(images)))
         batch = Argument((self.batch_size, *self._example.shape), dtype, "images")
-        program, _ = trace(apply, parameters, batch, name="parameter images")
+        program, _ = trace(apply, parameters, batch, names=("parameter", "images"))
         values = [np.asarray(leaf) for leaf in leaves(parameters)]
         plan = build(program, host(), streams=(len(values),))
         given = dict(zip(plan.inputs, values, strict=False))

@@ -176,8 +176,8 @@ class CompiledTraining:
         batch = self.batch_size
         images = Argument((batch, *self._example.shape), self._example.dtype, "images")
         labels = Argument((batch, *self._label.shape), self._label.dtype, "labels")
-        program, result = trace(self._advance, *self._state, images, labels,
-                                name="parameter optimizer key images labels")  # fmt: skip
+        names = ("parameter", "optimizer", "key", "images", "labels")
+        program, result = trace(self._advance, *self._state, images, labels, names=names)
         if program.outputs[0].shape:
             raise CompileError(
                 f"compiled training: the step's loss has the shape {program.outputs[0].shape};"

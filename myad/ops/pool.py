@@ -175,16 +175,19 @@ def _(k, t, z, x, *, pool_size, strides):
 
 
 def _first_maximum(k, x, z, place, window, pool_size, strides):
-    """Whether pixel (a, b) of a window equals its maximum and no earlier pixel does."""
+    """Whether pixel (a, b) is the first of its window that is not below the maximum.
+
+    As `_hand_out` says it: with NaN in a window nothing is below, and the first pixel is taken.
+    """
     (n, i, j, c), (a, b) = place, window
     top = z[n, i, j, c]
-    options, earlier = [], None
+    options, earlier = [], None  # all pixels before this one are below
     for u in range(pool_size[0]):
         for v in range(pool_size[1]):
-            here = k.apply("eq", x[n, i * strides[0] + u, j * strides[1] + v, c], top)
-            alone = here if earlier is None else k.apply("and", here, k.apply("not", earlier))
-            options.append(alone)
-            earlier = here if earlier is None else k.apply("or", earlier, here)
+            below = k.apply("lt", x[n, i * strides[0] + u, j * strides[1] + v, c], top)
+            here = k.apply("not", below)
+            options.append(here if earlier is None else k.apply("and", earlier, here))
+            earlier = below if earlier is None else k.apply("and", earlier, below)
     return k.choose(a * pool_size[1] + b, options)
 
 

@@ -54,18 +54,21 @@ def unflatten(tree: Any, leaves: Sequence[Any]) -> Any:
     return make_tree(take_tree(tree)[1], leaves)
 
 
-def trace(function: Callable[..., Any], *examples: Any, name: str = "") -> tuple[Program, Any]:
+def trace(
+    function: Callable[..., Any], *examples: Any, names: Sequence[str] = ()
+) -> tuple[Program, Any]:
     """Record `function` called with arguments like `examples`.
 
     Args:
         function: pure; takes and returns trees (see `myad.tree`) of arrays or tensors.
         examples: one per argument: arrays, or anything with `.shape` and `.dtype`, nested alike.
+        names: one per argument, for people who read the program.
     Returns: the checked program, whose inputs are the leaves of `examples` and whose outputs are
         the leaves of the result, and the result itself (its nesting is of use to `unflatten`).
     Raises: CompileError if a leaf is not an array; TraceError if `function` asks for a number.
     """
     program = Program()
-    names = name.split() or [f"arg{n}" for n in range(len(examples))]
+    names = names or [f"arg{n}" for n in range(len(examples))]
     arguments = []
     for label, example in zip(names, examples, strict=True):
         leaves = []

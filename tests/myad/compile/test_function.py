@@ -201,7 +201,9 @@ def test_an_argument_that_is_no_array_is_named():
 
 
 def test_complex_numbers_are_refused_by_name():
-    with pytest.raises(CompileError, match=r"argument 0\.z is complex128, which is not compiled"):
+    with pytest.raises(
+        CompileError, match=r"argument 0\.z is complex128, which cannot be compiled"
+    ):
         myad.jit(lambda x: x)({"z": X + 1j})
 
 

@@ -19,7 +19,7 @@ def names(program):
 
 
 def test_a_traced_function_prints_its_steps():
-    program, _ = trace(lambda x, y: {"z": myad.exp(x) * y}, X, X, name="x y")
+    program, _ = trace(lambda x, y: {"z": myad.exp(x) * y}, X, X, names=["x", "y"])
     assert str(program) == (
         "inputs  x:float64[2, 3], y:float64[2, 3]\n"
         "  v1:float64[2, 3] = exp(x)\n"
@@ -46,7 +46,7 @@ def test_shapes_are_checked_while_tracing():
 
 def test_an_argument_that_is_no_array_is_named():
     with pytest.raises(CompileError, match=r"argument settings\.name is not an array"):
-        trace(lambda settings: settings, {"name": object()}, name="settings")
+        trace(lambda settings: settings, {"name": object()}, names=["settings"])
 
 
 def test_a_result_that_is_no_array_is_named():
@@ -127,7 +127,7 @@ def test_an_operation_without_a_kernel_is_refused_by_name():
 
 
 def test_a_step_is_printed_with_its_static_parameters():
-    program, _ = trace(lambda x: x.sum(axis=1), X, name="x")
+    program, _ = trace(lambda x: x.sum(axis=1), X, names=["x"])
     step = program.steps[0]
     assert isinstance(step, Step)
     assert str(step) == "v1:float64[2] = reduce_sum(x, axis=(1,), keepdims=False)"

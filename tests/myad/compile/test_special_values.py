@@ -96,8 +96,6 @@ def test_pooling_keeps_what_is_not_finite_in_its_window(pool, value, place, rng)
     x = rng.standard_normal((1, 9, 7, 2))
     x.reshape(-1)[place] = value
     same(myad.jit(pool)(x), np.asarray(pool(x)), "float64")
-    if np.isnan(value):
-        return  # which pixel of a window without a maximum gets the gradient means nothing
     weights = rng.standard_normal(pool(x).shape)
     gradient = myad.grad(lambda x: (pool(x) * weights).sum())
     same(myad.jit(gradient)(x), gradient(x), "float64")

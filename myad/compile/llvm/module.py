@@ -41,7 +41,9 @@ class Module:
         self._given = {buffer: np.array(value) for buffer, value in (given or {}).items()}
         self._poison = poison
         self._idle: list[Arena] = []  # list.pop and list.append are one step for all threads
-        kinds = [ctypes.c_void_p] * (3 + len(plan.streams)) + [ctypes.c_int64] * 2
+        kinds = (
+            [ctypes.c_void_p] * (3 + len(plan.streams)) + [ctypes.c_int64] * 2 + [ctypes.c_double]
+        )
         self._run = ctypes.CFUNCTYPE(ctypes.c_double, *kinds)(self.native.address("run"))
 
     @cached_property
@@ -79,9 +81,9 @@ class Module:
 
     def run(
         self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1,
-        out: np.ndarray | None = None, arena: Arena | None = None,
+        out: np.ndarray | None = None, arena: Arena | None = None, total: float = 0.0,
     ) -> float:  # fmt: skip
-        """Run all kernels `steps` times; the sum of the loss over the steps.
+        """Run all kernels `steps` times; `total` and the sum of the loss over the steps.
 
         `streams` are as from `native`, `rows` int32 with the examples of all steps, each checked to
         be a row of the streams by the caller; `out` is of `collected(steps)`.
@@ -92,7 +94,7 @@ class Module:
         where = rows.ctypes.data if rows is not None else 0
         pointers = [stream.ctypes.data for stream in streams]
         kept = out.ctypes.data if out is not None else 0
-        return self._run(arena.address, where, kept, *pointers, steps, batch)
+        return self._run(arena.address, where, kept, *pointers, steps, batch, total)
 
     def collected(self, steps: int) -> np.ndarray:
         """Room for the collected output of `steps` steps."""
@@ -122,7 +124,7 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     arguments = "".join(f", ptr {name}" for name in names.values())
     lines = [
         f"define double @run(ptr %arena, ptr %rows, ptr %out{arguments}, "
-        "i64 %steps, i64 %batch) #0 {",
+        "i64 %steps, i64 %batch, double %before) #0 {",
         "entry:",
     ]
     ends = [layout.storage for layout in map(plan.layouts.get, plan.outputs) if layout]
@@ -133,7 +135,7 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
         " br label %step",
         "step:",
         " %n = phi i64 [0, %entry], [%n.next, %step]",
-        " %total = phi double [0.0, %entry], [%sum, %step]",
+        " %total = phi double [%before, %entry], [%sum, %step]",
         " %first = mul i64 %n, %batch",
         " %here = getelementptr i32, ptr %rows, i64 %first",
     ]

@@ -102,7 +102,6 @@ class Training:
             training = self._training
             _fill(training._module, filling)
             training._write(training._state)
-            training._pace = float(self.program.steps)  # one slice: sums of losses are bits, too
             losses: list[float] = []
             _call(self.program, lambda: losses.append(training.epoch(*self._data)))
             return self._ordered(losses[0], {**training.parameters, **training.optimizer_state})

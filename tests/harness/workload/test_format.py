@@ -4,12 +4,12 @@ import pytest
 
 from harness.workload.format import WorkloadError, load, parse, preset_names
 
-PRESETS = ["colour", "keras", "lenet5", "paper", "quick", "smoke", "two-conv", "wide"]
+PUBLISHED = {"colour", "keras", "lenet5", "paper", "quick", "smoke", "two-conv", "wide"}
 
 
 def test_the_presets_are_there_and_parse_back_to_themselves():
-    assert preset_names() == PRESETS
-    for name in PRESETS:
+    assert set(preset_names()) >= PUBLISHED  # people run these by name
+    for name in preset_names():
         workload = load(name)
         assert workload.name == name
         assert parse(workload.document()) == workload

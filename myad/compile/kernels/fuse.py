@@ -84,9 +84,16 @@ class _Uniform(Source):
 
 def _source(variable: Variable, buffer: Buffer) -> Source:
     value = variable.value
-    if value is not None and value.size and np.all(value == value.flat[0]):
+    if value is not None and value.size and _is_uniform(value):
         return _Uniform(buffer, value.flat[0].item())
     return Source(buffer)
+
+
+def _is_uniform(value: np.ndarray) -> bool:
+    """Whether all elements are one number; 0.0 and -0.0 are two."""
+    first = value.flat[0]
+    signs = value.dtype.kind != "f" or bool(np.all(np.signbit(value) == np.signbit(first)))
+    return signs and bool(np.all(value == first))
 
 
 def fuse(kernels: list[Kernel], kept: set[Buffer]) -> list[Kernel]:

@@ -99,3 +99,17 @@ def test_pooling_keeps_what_is_not_finite_in_its_window(pool, value, place, rng)
     weights = rng.standard_normal(pool(x).shape)
     gradient = myad.grad(lambda x: (pool(x) * weights).sum())
     same(myad.jit(gradient)(x), gradient(x), "float64")
+
+
+def test_constants_of_both_zeros_are_two():
+    both = np.array([0.0, -0.0, 0.0])
+
+    def f(x):
+        quotients = 1 / myad.where(x > 2, x, both)  # one constant array
+        return quotients, myad.where(x > 2, x, 0.0) * 2 + 1 / myad.where(x > 2, x, -0.0)
+
+    x = np.ones(3)
+    with np.errstate(divide="ignore"):
+        wanted = f(x)
+    for got, expected in zip(myad.jit(f)(x), wanted, strict=True):
+        np.testing.assert_array_equal(got, expected)

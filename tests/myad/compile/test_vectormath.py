@@ -74,3 +74,14 @@ def test_sine_and_cosine_of_what_is_far_or_no_number(name, dtype):
     assert np.isnan(got[2:5]).all()
     rest = [0, 1, 5, 6, 7]  # one far number takes its neighbours along to the library
     np.testing.assert_allclose(got[rest], reference(x[rest]), rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", TRIGONOMETRY)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_sine_and_cosine_of_a_number_do_not_hang_on_its_neighbours(name, dtype, rng):
+    function = TRIGONOMETRY[name][0]
+    x = rng.uniform(-100, 100, 4096).astype(dtype)
+    beside = x.copy()
+    beside[::LANES] = np.nan
+    kept = np.arange(len(x)) % LANES != 0
+    np.testing.assert_array_equal(native(function, x)[kept], native(function, beside)[kept])

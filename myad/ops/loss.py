@@ -6,7 +6,7 @@ import numpy as np
 
 from myad.core import Spec, composed, describe, primitive
 from myad.errors import DataError, DTypeError, ShapeError
-from myad.ops.compare import one_hot, stop_gradient
+from myad.ops.compare import one_hot, stop_gradient, where
 from myad.ops.extremes import max
 from myad.ops.functions import exp, log, softmax
 from myad.ops.reduce import reduce_sum
@@ -58,8 +58,10 @@ def _(dz, z, logits, labels):
 def _(logits, labels):
     shifted = logits - stop_gradient(max(logits, (1,), keepdims=True))
     total = reduce_sum(exp(shifted), axis=(1,), keepdims=True)
-    expected = one_hot(labels, classes=logits.shape[1], dtype=logits.dtype)
-    chosen = reduce_sum(expected * shifted, axis=(1,), keepdims=False)
+    expected = one_hot(labels, classes=logits.shape[1], dtype=np.dtype(bool))
+    # not a product: −∞ masks a class, and 0 · −∞ would be NaN
+    chosen = where(expected, shifted, np.zeros((), logits.dtype))
+    chosen = reduce_sum(chosen, axis=(1,), keepdims=False)
     return reshape(log(total), shape=labels.shape) - chosen
 
 

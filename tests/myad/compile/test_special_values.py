@@ -111,3 +111,13 @@ def test_constants_of_both_zeros_are_two():
         wanted = f(x)
     for got, expected in zip(myad.jit(f)(x), wanted, strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("dtype", ENDS)
+def test_cross_entropy_of_masked_classes(dtype):
+    logits = np.array([[0.0, -np.inf, 1.0], [-np.inf, -np.inf, 2.0]], dtype)
+    labels = np.array([2, 2])
+    loss = myad.value_and_grad(lambda x: myad.sparse_softmax_cross_entropy(x, labels).sum())
+    for got, wanted in zip(myad.jit(loss)(logits), loss(logits), strict=True):
+        assert np.isfinite(got).all()
+        same(got, np.asarray(wanted), dtype)

@@ -1,10 +1,17 @@
 """What every test shares: what needs a framework that is not installed is skipped, by its name."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
 FRAMEWORKS = {"tensorflow": ("tensorflow", "keras")}  # marker: the modules it stands for
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that import a rival's framework come last: where JAX is imported, nothing may fork."""
+    rivals = Path(__file__).parent / "engines"
+    items.sort(key=lambda item: rivals in item.path.parents)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

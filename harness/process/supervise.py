@@ -113,7 +113,8 @@ class Process:
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self._send(json.dumps(order).encode())
 
     @property
@@ -137,6 +138,7 @@ class Process:
         except subprocess.TimeoutExpired:
             self._launcher.kill()
             self._launcher.wait()
+        self._listener.join(timeout=10)  # it ends with the launcher; until then it reads the pipes
         stdout.close()
         stderr.close()
         self._sweep()

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -264,3 +265,16 @@ def test_every_outcome_has_a_case():
         *(c[3] for c in KERNEL.values()),
     }
     assert shown == set(get_args(Outcome))
+
+
+def test_pipe_of_the_answers_is_open_as_long_as_it_is_read(trial, monkeypatch):
+    """On a busy machine the reader goes on after the last answer has been acted upon."""
+    from harness.process import supervise
+
+    class Slow(supervise.queue.SimpleQueue):
+        def put(self, item):
+            super().put(item)
+            time.sleep(0.2)
+
+    monkeypatch.setattr(supervise.queue, "SimpleQueue", Slow)
+    assert trial("ok").valid  # an exception in a thread fails the test

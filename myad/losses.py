@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 
 from myad.core import describe
 from myad.errors import OptionError, ShapeError
+from myad.ops.activations import log_softmax, softplus
 from myad.ops.compare import clip
-from myad.ops.functions import log, log_softmax, softplus
+from myad.ops.functions import log
 from myad.ops.loss import sparse_softmax_cross_entropy
 from myad.ops.reduce import mean
 from myad.ops.reduce import sum as reduced_sum

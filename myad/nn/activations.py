@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from myad.errors import OptionError
-from myad.ops import functions
+from myad.ops import activations, functions
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "linear": lambda x: x,
-    "relu": functions.relu,
-    "sigmoid": functions.sigmoid,
+    "relu": activations.relu,
+    "sigmoid": activations.sigmoid,
     "tanh": functions.tanh,
-    "softmax": functions.softmax_along,
-    "softplus": functions.softplus,
-    "silu": functions.silu,
-    "elu": functions.elu,
-    "leaky_relu": functions.leaky_relu,
+    "softmax": activations.softmax_along,
+    "softplus": activations.softplus,
+    "silu": activations.silu,
+    "elu": activations.elu,
+    "leaky_relu": activations.leaky_relu,
 }
 
 

@@ -9,6 +9,15 @@ parameters complete.
 # ruff: noqa: F401 (what is imported here is what the package offers)
 
 from myad.ops import methods, protocols
+from myad.ops.activations import elu as elu
+from myad.ops.activations import leaky_relu as leaky_relu
+from myad.ops.activations import log_softmax as log_softmax
+from myad.ops.activations import logsumexp as logsumexp
+from myad.ops.activations import relu as relu
+from myad.ops.activations import sigmoid as sigmoid
+from myad.ops.activations import silu as silu
+from myad.ops.activations import softmax_along as softmax
+from myad.ops.activations import softplus as softplus
 from myad.ops.arithmetic import add as add
 from myad.ops.arithmetic import divide as divide
 from myad.ops.arithmetic import multiply as multiply
@@ -34,19 +43,10 @@ from myad.ops.extremes import min as min
 from myad.ops.extremes import minimum as minimum
 from myad.ops.functions import absolute as absolute
 from myad.ops.functions import cos as cos
-from myad.ops.functions import elu as elu
 from myad.ops.functions import exp as exp
-from myad.ops.functions import leaky_relu as leaky_relu
 from myad.ops.functions import log as log
-from myad.ops.functions import log_softmax as log_softmax
-from myad.ops.functions import logsumexp as logsumexp
 from myad.ops.functions import negative as negative
-from myad.ops.functions import relu as relu
-from myad.ops.functions import sigmoid as sigmoid
-from myad.ops.functions import silu as silu
 from myad.ops.functions import sin as sin
-from myad.ops.functions import softmax_along as softmax
-from myad.ops.functions import softplus as softplus
 from myad.ops.functions import sqrt as sqrt
 from myad.ops.functions import tanh as tanh
 from myad.ops.linalg import einsum as einsum

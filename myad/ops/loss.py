@@ -6,9 +6,10 @@ import numpy as np
 
 from myad.core import Spec, composed, describe, primitive
 from myad.errors import DataError, DTypeError, ShapeError
+from myad.ops.activations import softmax
 from myad.ops.compare import one_hot, stop_gradient, where
 from myad.ops.extremes import max
-from myad.ops.functions import exp, log, softmax
+from myad.ops.functions import exp, log
 from myad.ops.reduce import reduce_sum
 from myad.ops.shaping import reshape
 from myad.ops.specs import check_float

@@ -14,24 +14,9 @@ import pytest
 
 from harness.process import launcher_windows, supervise
 from harness.process.launcher_windows import real_interpreter
+from tests.fakes.orders import order
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="plays Windows by POSIX means")
-
-
-def order(tmp_path, command, **more):
-    return {
-        "command": command,
-        "cwd": str(tmp_path),
-        "env": {"PATH": os.environ["PATH"]},
-        "stdout": str(tmp_path / "stdout.log"),
-        "stderr": str(tmp_path / "stderr.log"),
-        "log_cap": 1000,
-        "timeout_s": 20.0,
-        "grace_s": 0.2,
-        "cpus": None,
-        "cgroup": None,
-        **more,
-    }
 
 
 class Kernel:

@@ -73,11 +73,13 @@ def _outside(name: str, function: Function, args: Any, options: Any) -> Any:
 
 def _call(name: str, function: Function, op: Function, args: Any, options: Any) -> Any:
     given = {k: v for k, v in options.items() if v is not None}
-    names = list(inspect.signature(function).parameters)
     if name in ("where", "einsum"):
         positional = args
     else:  # all but the first by NumPy's names: the order of ours is another
         positional = args[:1]
+        names = ["arrays", "axis"]  # of concatenate, which has no signature in NumPy 2.2
+        if name != "concatenate":
+            names = list(inspect.signature(function).parameters)
         given.update({k: v for k, v in zip(names[1:], args[1:], strict=False) if v is not None})
     given = {RENAMED.get(k, k): v for k, v in given.items()}
     if name == "reshape":

@@ -206,7 +206,10 @@ USAGE = {
     "option": (["--repeat", "3"], "Allowed: --preset, "),
     "key": (["--set", "training.bach_size=3"], "training.bach_size: no such setting; allowed: "),
     "negative-setting": (["--set", "training.batch_size=-3"], "training.batch_size"),
-    "dataset": (["--set", "data.dataset=mnits", "--preset", "smoke"], "data set 'mnits'"),
+    "dataset": (
+        ["--set", "data.dataset=mnits", "--preset", "smoke", "--engines", "myad"],
+        "data set 'mnits'",
+    ),
     "name": (["--name", "../escape"], "--name '../escape': allowed are 1 to 64"),
     "dots": (["--name", ".."], "--name '..'"),
     "long-name": (["--name", "x" * 65], "allowed are 1 to 64"),

@@ -18,7 +18,8 @@ UNARY = {
     "absolute": abs, "negative": lambda x: -x, "sign": ops.sign, "floor": ops.floor,
     "exp": myad.exp, "log": myad.log, "sqrt": myad.sqrt, "tanh": myad.tanh,
     "sigmoid": myad.sigmoid, "softplus": myad.softplus, "relu": myad.relu,
-    "square": lambda x: x**2.0, "root": lambda x: x**0.5, "cube": lambda x: x**3.0,
+    "square": lambda x: x**2.0, # of -inf and -0.0, NumPy's versions give the power or the root
+    "root": lambda x: abs(x) ** 0.5, "cube": lambda x: x**3.0,
     "inverse": lambda x: 1.0 / x, "sum": lambda x: x.sum(), "max": lambda x: x.max(),
     "clip": lambda x: myad.clip(x, -1.0, 1.0),
     "where": lambda x: myad.where(x > 0.0, x, x * 0.5),

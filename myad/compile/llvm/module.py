@@ -168,6 +168,8 @@ def _call(plan: Plan, number: int, code: LoopCode, names: dict[Storage, str]) ->
             name = f"%a{number}.{place}"
             lines.append(f" {name} = {_place(plan, storage)}")
         operands.append(f"ptr {name}")
+    if code.units:
+        operands += ["i64 0", f"i64 {code.units}"]
     function = code.name if code.model is None else code.model.name
     return [*lines, f" call void @{function}({', '.join(operands)})"]
 

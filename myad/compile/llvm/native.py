@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from myad.compile.schedule.layout import Machine
@@ -39,15 +42,35 @@ def host() -> Machine:
     """
     features = binding().get_host_cpu_features()
     if features.get("avx512f"):
-        machine = Machine(64, 32)
+        width, registers = 64, 32
     elif features.get("avx"):
-        machine = Machine(32, 16)
+        width, registers = 32, 16
     else:  # NEON has 32 registers of 16 bytes, SSE 16
-        machine = Machine(16, 32 if features.get("neon") else 16)
+        width, registers = 16, 32 if features.get("neon") else 16
     asked = os.environ.get("MYAD_VECTOR_BYTES")
-    if asked in ("16", "32", "64") and int(asked) < machine.vector_bytes:
-        return Machine(int(asked), machine.registers)
-    return machine
+    if asked in ("16", "32", "64"):
+        width = min(width, int(asked))
+    return Machine(width, registers, *_caches())
+
+
+def _caches() -> tuple[int, int]:
+    """Bytes of the first two levels of data cache: of Linux, of macOS, or what is usual."""
+    found = {1: Machine.level1, 2: Machine.level2}
+    for folder in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            kind, level, size = ((folder / name).read_text().strip()
+                                 for name in ("type", "level", "size"))  # fmt: skip
+            if kind in ("Data", "Unified") and int(level) in found and size.endswith("K"):
+                found[int(level)] = int(size[:-1]) << 10
+        except (OSError, ValueError):
+            continue
+    if sys.platform == "darwin":
+        for level, name in ((1, "hw.l1dcachesize"), (2, "hw.l2cachesize")):
+            command = ["sysctl", "-n", name]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.stdout.strip().isdigit():
+                found[level] = int(done.stdout)
+    return found[1], found[2]
 
 
 class NativeModule:

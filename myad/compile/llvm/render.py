@@ -60,6 +60,7 @@ class _Function(Memory):
         self.lines.append("entry:")
         self.block(self.code.body)
         arguments = ", ".join(f"ptr noalias %{s.name}" for s in self.code.storages)
+        arguments += ", i64 %units.from, i64 %units.to" if self.code.units else ""
         body = "\n".join(self.lines)
         return f"define internal void @{self.code.name}({arguments}) #0 {{\n{body}\n ret void\n}}\n"
 
@@ -75,9 +76,16 @@ class _Function(Memory):
                 self.loop(statement)
 
     def loop(self, loop: Loop) -> None:
-        before, self.count = self.label, self.count + 1
+        self.count += 1
         label, counter = f"loop.{self.count}", f"%{loop.var.name}.{self.count}"
-        self.lines += [f" br label %{label}", f"{label}:"]
+        done, before = f"done{label[4:]}", self.label
+        begin, end = "0", str(loop.var.size)
+        if loop.unit is None:
+            self.lines += [f" br label %{label}", f"{label}:"]
+        else:
+            begin, end = self.share(loop)
+            some = self.emit(f"icmp slt i64 {begin}, {end}")
+            self.lines += [f" br i1 {some}, label %{label}, label %{done}", f"{label}:"]
         place = len(self.lines)
         self.counters[loop.var], self.label = counter, label
         for phi in loop.carried:
@@ -85,7 +93,7 @@ class _Function(Memory):
         self.addresses.append({})
         self.block(loop.body)
         self.addresses.pop()
-        phis = [f" {counter} = phi i64 [0, %{before}], [{counter}.next, %{self.label}]"]
+        phis = [f" {counter} = phi i64 [{begin}, %{before}], [{counter}.next, %{self.label}]"]
         for phi, start, value in zip(loop.carried, loop.starts, loop.yields, strict=True):
             kind = type_of(phi.dtype, phi.lanes)
             phis.append(
@@ -93,14 +101,24 @@ class _Function(Memory):
                 f"[{self.names[value]}, %{self.label}]"
             )
         self.lines[place:place] = phis
-        done = f"done{label[4:]}"
         self.lines += [
             f" {counter}.next = add nuw nsw i64 {counter}, 1",
-            f" {counter}.go = icmp ult i64 {counter}.next, {loop.var.size}",
+            f" {counter}.go = icmp ult i64 {counter}.next, {end}",
             f" br i1 {counter}.go, label %{label}, label %{done}",
             f"{done}:",
         ]
         self.label = done
+
+    def share(self, loop: Loop) -> tuple[str, str]:
+        """This thread's part of the turns of a shared loop: the first, and one behind the last."""
+        names = []
+        for bound in ("%units.from", "%units.to"):
+            turn = self.emit(f"sub i64 {bound}, {loop.unit}")
+            for word, limit in (("smax", 0), ("smin", loop.var.size)):
+                name = self.declarations.intrinsic(word, "i64", 2, "i64")
+                turn = self.emit(f"call i64 {name}(i64 {turn}, i64 {limit})")
+            names.append(turn)
+        return names[0], names[1]
 
     def value(self, value: Value) -> str:
         method = getattr(self, f"op_{value.op}", None)

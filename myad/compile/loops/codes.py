@@ -11,7 +11,7 @@ from myad.compile.kernels.kernel import Kernel
 from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.lower import lower
 from myad.compile.schedule.layout import Layout, Machine
-from myad.compile.schedule.search import choose
+from myad.compile.schedule.choose import choose
 
 _OWN = ("buffer", "storage")  # what two layouts do not share even if they are alike
 

@@ -39,20 +39,23 @@ _OPS: dict[str, Any] = {
 _ACROSS: dict[str, Any] = {"add": np.add, "max": np.maximum, "min": np.minimum}
 
 
-def interpret(code: LoopCode, memory: Mapping[Storage, np.ndarray]) -> None:
+def interpret(
+    code: LoopCode, memory: Mapping[Storage, np.ndarray], units: range | None = None
+) -> None:
     """Run `code` on `memory`: a flat array for each storage, (rows, row) for a stream.
 
+    `units`: one thread's share of the kernel's units; all of them by default.
     Raises: IndexError if an access leaves its array.
     """
     formal = code.storages if code.model is None else code.model.storages
     places = {name: memory[storage] for name, storage in zip(formal, code.storages, strict=True)}
     with np.errstate(all="ignore"):
-        _Run(places).block(code.body)
+        _Run(places, range(code.units) if units is None else units).block(code.body)
 
 
 class _Run:
-    def __init__(self, memory: Mapping[Storage, np.ndarray]) -> None:
-        self.memory = memory
+    def __init__(self, memory: Mapping[Storage, np.ndarray], units: range) -> None:
+        self.memory, self.units = memory, units
         self.counters: dict[Axis, int] = {}
         self.values: dict[Value, Any] = {}
 
@@ -72,11 +75,13 @@ class _Run:
     def loop(self, loop: Loop) -> None:
         current = [self.values[start] for start in loop.starts]
         for count in range(loop.var.size):
+            if loop.unit is not None and count + loop.unit not in self.units:
+                continue
             self.counters[loop.var] = count
             self.values.update(zip(loop.carried, current, strict=True))
             self.block(loop.body)
             current = [self.values[value] for value in loop.yields]
-        del self.counters[loop.var]
+        self.counters.pop(loop.var, None)
 
     def at(self, address: Affine) -> int:
         return address.const + sum(c * self.counters[axis] for axis, c in address.terms.items())

@@ -51,13 +51,17 @@ class Zero:
 @dataclass(eq=False)
 class Loop:
     """Run `body` for `var` = 0 … size − 1, carrying values: each phi starts at its first value and
-    takes the matching `yields` after every turn. The last yields hold after the loop."""
+    takes the matching `yields` after every turn. The last yields hold after the loop.
+
+    `unit` is a number if the turns are shared out among threads: they are the units from `unit` on
+    of the kernel's, of which each thread has a run; such a loop carries nothing."""
 
     var: Axis
     carried: list[Value]
     starts: list[Value]
     yields: list[Value] = field(default_factory=list)
     body: list[Statement] = field(default_factory=list)
+    unit: int | None = None
 
 
 Statement = Value | Store | Zero | Loop
@@ -68,7 +72,8 @@ class LoopCode:
     """One kernel: the storages it touches (its arguments) and its statements.
 
     Fields: `model` the code this one repeats, if any: `body` is the model's, and runs on `storages`
-    where it names those of the model, in the same order.
+    where it names those of the model, in the same order; `units` equal parts of its work that
+    threads may share, 0 if it is one thread's.
     """
 
     name: str
@@ -76,11 +81,12 @@ class LoopCode:
     body: list[Statement]
     note: str = ""
     model: LoopCode | None = None
+    units: int = 0
 
     def on(self, name: str, storages: Mapping[Storage, Storage]) -> LoopCode:
         """The same code on other storages; those that `storages` does not name stay."""
         places = [storages.get(storage, storage) for storage in self.storages]
-        return LoopCode(name, places, self.body, self.note, self)
+        return LoopCode(name, places, self.body, self.note, self, self.units)
 
     def __str__(self) -> str:
         return Printer(self).text()
@@ -188,11 +194,13 @@ class LoopBuilder:
         self._blocks[-1].append(Zero(self.use(storage)))
 
     @contextmanager
-    def loop(self, var: Axis, starts: list[Value] | None = None) -> Iterator[Loop]:
+    def loop(
+        self, var: Axis, starts: list[Value] | None = None, unit: int | None = None
+    ) -> Iterator[Loop]:
         """A loop around what is built inside; set its `yields` before leaving."""
         starts = starts or []
         carried = [Value("phi", (), s.dtype, s.lanes) for s in starts]
-        loop = Loop(var, carried, starts)
+        loop = Loop(var, carried, starts, unit=unit)
         self._blocks[-1].append(loop)
         self._blocks.append(loop.body)
         self._known.append({})
@@ -282,7 +290,8 @@ class Printer:
                 self.lines.append(f"{pad}{self._name(statement)}:{statement.dtype}{wide} = {text}")
 
     def _loop(self, loop: Loop, pad: str) -> None:
-        self.lines.append(f"{pad}for {loop.var.name} in 0..{loop.var.size}:")
+        shared = "" if loop.unit is None else f", shared from unit {loop.unit}"
+        self.lines.append(f"{pad}for {loop.var.name} in 0..{loop.var.size}{shared}:")
         for phi, start in zip(loop.carried, loop.starts, strict=True):
             self.lines.append(f"{pad}  {self._name(phi)} starts at {self._name(start)}")
         self._block(loop.body, pad + "  ")

@@ -1,13 +1,14 @@
 """Lowers a kernel to loop code under a schedule.
 
-The nest is always: loops over blocks of outputs; for each block, accumulators in registers; loops
-over the reduced axes with everything the schedule unrolls inside; then epilogue and stores.
+The nest is always: loops over blocks of outputs, and over parts of the sums if the schedule cuts
+them; for each block, accumulators in registers; loops over the reduced axes with everything the
+schedule unrolls inside; then epilogue and stores. What does not fill a whole step of a loop is a
+nest of its own behind it, of the same blocks made smaller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 
 from myad.compile.dtypes import FLOATS, identity
@@ -20,62 +21,63 @@ from myad.compile.schedule.layout import Layout
 from myad.compile.schedule.schedule import Schedule
 
 
-@dataclass
-class _Piece:
-    """A part of the vector axis: `chunks` of (first element, valid lanes), repeated by `loop`."""
-
-    chunks: list[tuple[Affine, int]]
-    loop: Axis | None = None
-
-
 def lower(kernel: Kernel, schedule: Schedule, layouts: dict[Buffer, Layout]) -> LoopCode:
     """The checked loop code of `kernel`."""
     return check(_Lowering(kernel, schedule, layouts).code())
 
 
 class _Lowering(Access):
+    """One kernel being lowered.
+
+    Fields: `extent` how many values of each axis are left to go through here, from `env` on.
+    """
+
     def __init__(self, kernel: Kernel, schedule: Schedule, layouts: dict[Buffer, Layout]) -> None:
         build = LoopBuilder(kernel.name, str(schedule))
         super().__init__(kernel, schedule.lanes, schedule.vector, layouts, build)
         self.schedule = schedule
+        self.extent = {axis: axis.size for axis in kernel.axes}
         self.finished: Value | None = None
         self.memo: dict[int, Value] = {}  # values of the parts of an expression at one point
 
     def code(self) -> LoopCode:
         """The whole nest."""
-        kernel, vector = self.kernel, self.schedule.vector
+        kernel = self.kernel
         if kernel.accumulate:
             self.build.zero(self.layouts[kernel.output].storage)
-        pieces = self.pieces() if vector in kernel.parallel else [_Piece([(affine(0), 1)])]
-        for piece in pieces:
-            loops = [*self.schedule.loops, *([piece.loop] if piece.loop else [])]
-            self.nest(loops, piece)
+        self.nest(0)
         if kernel.output.kind == "temporary" and kernel.output.fill is None:
             layout = self.layouts[kernel.output]
             layout.zero_to = layout.row_step if kernel.accumulate else min(self.padded, default=0)
         return self.build.code
 
-    def pieces(self) -> list[_Piece]:
-        """The vector axis cut into runs of equal blocks and a rest."""
-        axis, lanes, chunks = self.schedule.vector, self.schedule.lanes, self.schedule.chunks
-        assert axis is not None
-        count = -(-axis.size // lanes)
-        parts = [(n * lanes, min(lanes, axis.size - n * lanes)) for n in range(count)]
-        if count > 1 and self.repeatable():  # the last vector overlaps: no lane is left over
-            parts[-1] = (axis.size - lanes, lanes)
-        if count <= chunks:
-            return [_Piece([(affine(first), valid) for first, valid in parts])]
-        runs = (axis.size // lanes) // chunks
-        pieces = []
-        if runs > 1:
-            loop = Axis(f"{axis.name}v", runs)
-            step = lanes * chunks
-            pieces.append(_Piece([(loop * step + lanes * n, lanes) for n in range(chunks)], loop))
-        start = runs * chunks if runs > 1 else 0
-        for first in range(start, count, chunks):
-            rest = parts[first : first + chunks]
-            pieces.append(_Piece([(affine(first), valid) for first, valid in rest]))
-        return pieces
+    def nest(self, level: int) -> None:
+        """The loops from `level` on: whole steps of an axis, then what is left of it."""
+        if level == len(self.schedule.order):
+            self.block()
+            return
+        axis, step = self.schedule.order[level]
+        base, extent = self.env.get(axis, affine(0)), self.extent[axis]
+        whole, rest = divmod(extent, step)
+        shared = level == self.schedule.shared
+        if shared:
+            self.build.code.units = whole + (rest > 0)
+        if whole > 1 or (whole and shared):
+            var = axis if step == 1 and extent == axis.size else Axis(f"{axis.name}b", whole)
+            with self.build.loop(var, unit=0 if shared else None):
+                self.part(level, axis, base + affine(var) * step, step)
+        elif whole:
+            self.part(level, axis, base, step)
+        if rest and shared:
+            with self.build.loop(Axis(f"{axis.name}r", 1), unit=whole):
+                self.part(level, axis, base + whole * step, rest)
+        elif rest:
+            self.part(level, axis, base + whole * step, rest)
+        self.env[axis], self.extent[axis] = base, extent
+
+    def part(self, level: int, axis: Axis, first: Affine, count: int) -> None:
+        self.env[axis], self.extent[axis] = first, count
+        self.nest(level + 1)
 
     def repeatable(self) -> bool:
         """Whether computing an element twice changes nothing."""
@@ -83,36 +85,32 @@ class _Lowering(Access):
         in_place = any(load.buffer is kernel.output for load in kernel.reads)
         return kernel.combine == "store" and not in_place
 
-    def nest(self, loops: list[Axis], piece: _Piece) -> None:
-        if not loops:
-            self.block(piece)
-            return
-        axis, count = loops[0], self.schedule.block.get(loops[0], 1)
-        if count == axis.size:
-            self.nest(loops[1:], piece)
-            return
-        var = axis if count == 1 else Axis(f"{axis.name}b", axis.size // count)
-        with self.build.loop(var):
-            self.env[axis] = affine(var) * count
-            self.nest(loops[1:], piece)
-            del self.env[axis]
+    def vectors(self, axis: Axis) -> list[tuple[Affine, int]]:
+        """First element and valid lanes of each vector that is left of `axis` here."""
+        lanes, base, extent = self.schedule.lanes, self.env.get(axis, affine(0)), self.extent[axis]
+        starts = [(n, min(lanes, extent - n)) for n in range(0, extent, lanes)]
+        if starts[-1][1] < lanes < axis.size and axis in self.kernel.parallel and self.repeatable():
+            starts[-1] = (extent - lanes, lanes)  # the last overlaps: no lane is left over
+        return [(base + start, valid) for start, valid in starts]
 
-    def points(self, piece: _Piece) -> list[tuple[Env, int]]:
+    def points(self) -> list[tuple[Env, int]]:
         """Environment and valid lanes of every accumulator of a block."""
-        axes = list(self.schedule.block)
+        vector = self.schedule.vector
+        axes = [axis for axis in self.schedule.block if axis is not vector]
+        along = vector is not None and vector in self.kernel.parallel
         points = []
-        for place in product(*(range(self.schedule.block[axis]) for axis in axes)):
+        for place in product(*(range(self.extent[axis]) for axis in axes)):
             env = {a: self.env.get(a, affine(0)) + n for a, n in zip(axes, place, strict=True)}
-            for first, valid in piece.chunks:
-                if self.schedule.vector in self.kernel.parallel:
-                    assert self.schedule.vector is not None
-                    assert self.lane is not None
-                    env = {**env, self.schedule.vector: first + self.lane}
-                points.append((env, valid))
+            if not along:
+                points.append((env, 1))
+                continue
+            assert vector is not None and self.lane is not None
+            for first, valid in self.vectors(vector):
+                points.append(({**env, vector: first + self.lane}, valid))
         return points
 
-    def block(self, piece: _Piece) -> None:
-        points = self.points(piece)
+    def block(self) -> None:
+        points = self.points()
         if self.kernel.accumulate:
             self.accumulate(points)
             return
@@ -141,50 +139,86 @@ class _Lowering(Access):
         lanes = self.schedule.lanes if across else 1
         start = self.build.const(identity(kernel.combine, kernel.body.dtype), kernel.body.dtype)
         sums = [self.build.spread(start, lanes)] * (len(points) * ways)
-        for piece in self.pieces() if inside else [_Piece([(affine(0), lanes)])]:
-            loops = [*([piece.loop] if piece.loop else []), *self.schedule.reductions]
-            sums = self.reduce(loops, sums, points, piece, inside)
+        sums = self.reduce(self.schedule.reductions, sums, points)
         combined = []
-        for n in range(len(points)):
+        for n, (env, valid) in enumerate(points):
             total = sums[n * ways]
             for way in range(1, ways):
                 total = self.build.apply(kernel.combine, total, sums[n * ways + way])
-            combined.append(self.build.across(kernel.combine, total) if inside else total)
+            total = self.build.across(kernel.combine, total) if inside else total
+            combined.append(self.with_earlier(total, env, valid, start))
         return combined
 
+    def with_earlier(self, total: Value, env: Env, valid: int, start: Value) -> Value:
+        """`total` and what is in memory already, if this block is reached several times."""
+        kernel, build = self.kernel, self.build
+        outer = {axis for axis, _ in self.schedule.order if axis in kernel.reduced}
+        place = affine(0)
+        for axis in outer:
+            place = place + self.env[axis]
+        if not place.terms and not place.const:
+            return total  # the first time
+        before = self.at(env, valid, Load(kernel.output, kernel.index))
+        if not place.const:
+            first = build.apply("eq", build.index(place, 0, 1, "i32"), build.const(0, "i32"))
+            before = build.apply("select", first, start, before)
+        return build.apply(kernel.combine, before, total)
+
     def reduce(
-        self, loops: list[Axis], sums: list[Value], points: list[tuple[Env, int]],
-        piece: _Piece, inside: bool,
-    ) -> list[Value]:  # fmt: skip
-        if loops:
-            count = self.schedule.unroll.get(loops[0], 1)
-            var = loops[0] if count == 1 else Axis(f"{loops[0].name}b", loops[0].size // count)
+        self, loops: list[Axis], sums: list[Value], points: list[tuple[Env, int]]
+    ) -> list[Value]:
+        """`sums` with everything added that the loops over the reduced axes go through."""
+        if not loops:
+            return self.turns(sums, points)
+        axis = loops[0]
+        base, extent = self.env.get(axis, affine(0)), self.extent[axis]
+        whole, rest = divmod(extent, self.written(axis))
+        step = self.written(axis)
+        if whole > 1:
+            var = axis if step == 1 and extent == axis.size else Axis(f"{axis.name}b", whole)
             with self.build.loop(var, sums) as loop:
-                self.env[loops[0]] = affine(var) * count
-                loop.yields = self.reduce(loops[1:], loop.carried, points, piece, inside)
-                del self.env[loops[0]]
-            return loop.yields
-        sums = list(sums)
-        for turn, (inner, width) in enumerate(self.inner_points(piece, inside)):
+                self.env[axis], self.extent[axis] = base + affine(var) * step, step
+                loop.yields = self.reduce(loops[1:], loop.carried, points)
+            sums = loop.yields
+        elif whole:
+            self.env[axis], self.extent[axis] = base, step
+            sums = self.reduce(loops[1:], sums, points)
+        if rest:
+            self.env[axis], self.extent[axis] = base + whole * step, rest
+            sums = self.reduce(loops[1:], sums, points)
+        self.env[axis], self.extent[axis] = base, extent
+        return sums
+
+    def written(self, axis: Axis) -> int:
+        """How many values of a reduced axis one turn of its loop goes through."""
+        if axis is self.schedule.vector:
+            return self.schedule.lanes * self.schedule.chunks
+        return self.schedule.unroll.get(axis, 1)
+
+    def turns(self, sums: list[Value], points: list[tuple[Env, int]]) -> list[Value]:
+        """`sums` and one product each for every value that is written out."""
+        sums, ways = list(sums), self.schedule.ways
+        for turn, (inner, width) in enumerate(self.inner_points()):
             for n, (env, valid) in enumerate(points):
-                place = n * self.schedule.ways + turn % self.schedule.ways
+                place = n * ways + turn % ways
                 saved, self.env = self.env, {**self.env, **env, **inner}
-                self.valid, self.memo = width if inside else valid, {}
-                sums[place] = self.add(sums[place], width if inside else None)
+                self.valid, self.memo = width or valid, {}
+                sums[place] = self.add(sums[place], width)
                 self.env = saved
         return sums
 
-    def inner_points(self, piece: _Piece, inside: bool) -> Iterator[tuple[Env, int]]:
-        axes = self.schedule.unroll
-        for place in product(*(range(self.schedule.unroll[axis]) for axis in axes)):
+    def inner_points(self) -> Iterator[tuple[Env, int | None]]:
+        """What the reduced axes are at each turn, and the valid lanes if one lies along them."""
+        vector = self.schedule.vector
+        axes = [axis for axis in self.schedule.unroll if axis is not vector]
+        for place in product(*(range(self.extent[axis]) for axis in axes)):
             env = {a: self.env.get(a, affine(0)) + n for a, n in zip(axes, place, strict=True)}
-            for first, width in piece.chunks:
-                if inside:
-                    assert self.schedule.vector is not None
-                    assert self.lane is not None
-                    yield {**env, self.schedule.vector: first + self.lane}, width
-                else:
-                    yield env, width
+            if vector is None or vector not in self.kernel.reduced:
+                yield env, None
+                continue
+            assert self.lane is not None
+            for first, width in self.vectors(vector):
+                yield {**env, vector: first + self.lane}, width
 
     def add(self, total: Value, width: int | None) -> Value:
         """`total ⊕ body` here; lanes from `width` on, if it is given, count for nothing."""

@@ -15,10 +15,13 @@ from myad.compile.kernels.index import Affine, Axis
 
 @dataclass(frozen=True)
 class Machine:
-    """What the schedule asks of the host: bytes of a vector, number of vector registers."""
+    """What the schedule asks of the host: bytes of a vector, number of vector registers, bytes of
+    the first-level data cache and of the second-level cache of one core."""
 
     vector_bytes: int = 32
     registers: int = 16
+    level1: int = 32 << 10
+    level2: int = 512 << 10
 
     def lanes(self, dtype: str) -> int:
         """Numbers of `dtype` in the widest vector."""

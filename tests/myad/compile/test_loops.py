@@ -15,7 +15,8 @@ from myad.compile.loops.loops import LoopBuilder, check
 from myad.compile.loops.lower import lower
 from myad.compile.schedule.layout import Layout, Machine, Storage
 from myad.compile.schedule.schedule import Schedule
-from myad.compile.schedule.search import choose, plan
+from myad.compile.schedule.choose import choose
+from myad.compile.schedule.search import plan
 from myad.errors import CompileError
 
 WIDE = Machine(64, 32)

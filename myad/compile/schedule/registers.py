@@ -1,0 +1,137 @@
+"""What one block of a kernel holds in registers, and what is written out inside its loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from myad.compile.kernels.expr import loads
+from myad.compile.kernels.index import Axis
+from myad.compile.kernels.kernel import Kernel
+from myad.compile.schedule.layout import Machine
+
+MAX_UNROLLED = 96  # multiply-adds written out in one block: more only costs compile time
+MAX_SHARED = 256  # the same where neighbours share loads
+LONG_BODY = 16  # nodes of a body that counts for two and more multiply-adds when written out
+MAX_WRITTEN = 512  # operations of one block of an elementwise kernel
+LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
+START = 0.5  # cycles: two multiply-adds start per cycle, and two loads
+WAIT = 4.0  # cycles a sum waits for the one before it
+MOVE = 0.1  # cycles a load takes from the multiply-adds beside it
+COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28)  # values of an axis in a block
+
+
+def register_block(
+    kernel: Kernel, parallel: list[Axis], vectors: int, vector: Axis | None, machine: Machine
+) -> tuple[dict[Axis, int], int]:
+    """How many values of which parallel axes, and how many vectors, share the registers.
+
+    The block that takes the fewest cycles per multiply-add wins, among those whose sums leave room
+    for the operands. What an axis leaves over is a smaller block, and counted as such.
+    """
+    if kernel.combine == "store":
+        return small_block(kernel, parallel, vectors)
+    reads = list(dict.fromkeys(loads(kernel.body)))
+    used = [{axis for part in load.index for axis in part.terms} for load in reads]
+    moves = [[axis in axes for axis in parallel] + [vector in axes] for axes in used]
+    sizes = [axis.size for axis in parallel] + [vectors]
+    best: tuple[tuple[float, int], tuple[int, ...]] | None = None
+    for counts in _blocks(sizes, machine.registers):
+        loaded = [prod(n for n, here in zip(counts, moving, strict=True) if here)
+                  for moving in moves]  # fmt: skip
+        # one operand stays in registers, the others pass through one at a time
+        if prod(counts) + min(loaded, default=0) + 1 > machine.registers and prod(counts) > 1:
+            continue
+        score = _cycles(counts, sizes, moves), -prod(counts)
+        if best is None or score < best[0]:
+            best = score, counts
+    assert best is not None
+    *block, chunks = best[1]
+    return {a: n for a, n in zip(parallel, block, strict=True) if n > 1}, chunks
+
+
+def _blocks(sizes: list[int], limit: int) -> Iterator[tuple[int, ...]]:
+    """Values of each axis in a block of `limit` sums at most; three axes at most have several."""
+    if not sizes:
+        yield ()
+        return
+    size = sizes[0]
+    for n in sorted({*COUNTS, size}):
+        if n > min(size, limit):
+            break
+        for rest in _blocks(sizes[1:], limit // n):
+            if (n > 1) + sum(m > 1 for m in rest) <= 3:
+                yield (n, *rest)
+
+
+def _cycles(counts: tuple[int, ...], sizes: list[int], moves: list[list[bool]]) -> float:
+    """Cycles per multiply-add of a block and of the smaller ones at the ends of the axes."""
+    parts = []
+    for n, size in zip(counts, sizes, strict=True):
+        whole, rest = divmod(size, n)
+        parts.append([(n, whole), *([(rest, 1)] if rest else [])])
+    total = 0.0
+    places: list[tuple[tuple[int, ...], int]] = [((), 1)]
+    for options in parts:
+        places = [((*here, n), times * more) for here, times in places for n, more in options]
+    for here, times in places:
+        sums = prod(here)
+        loaded = sum(prod(n for n, moving in zip(here, row, strict=True) if moving)
+                     for row in moves)  # fmt: skip
+        total += times * max(START * sums + MOVE * loaded, START * loaded, WAIT)
+    return total / prod(sizes) * (1 + 0.02 * (len(places) - 1))
+
+
+def small_block(kernel: Kernel, parallel: list[Axis], vectors: int) -> tuple[dict[Axis, int], int]:
+    """Elementwise kernels: whole short rows, and short axes written out; less of long bodies."""
+    limit = max(1, MAX_WRITTEN // len(kernel.nodes))
+    chunks = vectors if vectors <= min(LONG_ROW, limit) else min(4, limit)
+    block: dict[Axis, int] = {}
+    count = chunks
+    for axis in sorted(parallel, key=lambda a: a.size):
+        if count * axis.size > min(16, limit):
+            break
+        block[axis] = axis.size
+        count *= axis.size
+    return block, chunks
+
+
+def inner_chunks(vectors: int, sums: int) -> int:
+    """Vectors of a reduced vector axis in one turn."""
+    if vectors <= LONG_ROW and vectors * sums <= MAX_UNROLLED:
+        return vectors
+    return max(1, min(4, MAX_UNROLLED // max(1, sums)))
+
+
+def unrolled(
+    kernel: Kernel, reduced: list[Axis], each: int, block: dict[Axis, int]
+) -> dict[Axis, int]:
+    """What to write out of the reduced axes, given from the outermost to the innermost.
+
+    First what slides along with the register block, as a kernel's rows do with an image's: a load
+    then serves several sums. Then from the innermost axis on, as long as the body stays short;
+    never an outer axis without the inner ones, which would walk through memory in long steps.
+    """
+    chosen: dict[Axis, int] = {}
+    count = each * max(1, len(kernel.body_nodes) // LONG_BODY)
+    partners = {axis: _partners(kernel, axis, block) for axis in reduced}
+    for axis in sorted(reduced, key=lambda a: -partners[a]):
+        if partners[axis] > 1:
+            fits = [n for n in range(2, axis.size + 1) if axis.size % n == 0]
+            chosen[axis] = max((n for n in fits if count * n <= MAX_SHARED), default=1)
+            count *= chosen[axis]
+    for axis in reversed(reduced):
+        if axis not in chosen:
+            if count * axis.size > MAX_UNROLLED:
+                break
+            chosen[axis] = axis.size
+            count *= axis.size
+    return {axis: n for axis, n in reversed(chosen.items()) if n > 1}
+
+
+def _partners(kernel: Kernel, axis: Axis, block: dict[Axis, int]) -> int:
+    """How many values of the register block share a dimension of some buffer with `axis`."""
+    return max((n for load in loads(kernel.body) for part in load.index if axis in part.terms
+                for other, n in block.items() if other in part.terms), default=1)  # fmt: skip
+
+

@@ -7,7 +7,7 @@
 
 One thread each, all in turns in one process, the best of several. A pass is measured as training
 runs it: operands and results in the program's own memory, in the layouts the compiler chose. The
-peak is that of independent multiply-adds on vectors in registers, measured before and after.
+peak is that of independent multiply-adds on vectors in registers, measured in the same turns.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ SIZES = ((256,) * 3, (512,) * 3, (1024,) * 3, (1021,) * 3, (509,) * 3, (2048,) *
          (128, 4096, 256), (32, 1021, 10))  # fmt: skip
 
 
-def peak() -> float:
-    """GFLOP/s of 24 independent chains of multiply-adds in registers."""
+def peak() -> tuple[Callable[[], object], float]:
+    """A run of 24 independent chains of multiply-adds in registers, and its GFLOP."""
     machine, chains, turns = host(), 24, 200_000
     lanes = machine.vector_bytes // 4
     chains = min(chains, machine.registers - 4)
@@ -99,8 +99,7 @@ def peak() -> float:
     native = NativeModule("\n".join(lines))
     run = ctypes.CFUNCTYPE(ctypes.c_float, ctypes.c_void_p)(native.address("peak"))
     start = np.full(64, 1e-3, np.float32)
-    seconds = best({"peak": lambda: run(start.ctypes.data)}, 0.3)["peak"]
-    return 2.0 * lanes * chains * turns / seconds / 1e9
+    return lambda: (run(start.ctypes.data), native), 2e-9 * lanes * chains * turns
 
 
 def best(runs: dict[str, Callable[[], object]], budget: float) -> dict[str, float]:
@@ -188,8 +187,9 @@ def onednn(case: Case, batch: int) -> dict[str, Callable[[], object]]:
             "kernel gradient": gradient([False, True, False])}  # fmt: skip
 
 
-def convolutions(match: str, batches: list[int], rivals: bool, budget: float, top: float) -> None:
+def convolutions(match: str, batches: list[int], rivals: bool, budget: float) -> None:
     """Print a line per convolution, batch and pass."""
+    top, work = peak()
     print(f"{'convolution':<26}{'batch':>6} {'pass':<16}{'myad':>8}{'oneDNN':>8}{'of it':>7}{'of peak':>8}")
     for case in CASES:
         if match not in str(case):
@@ -198,17 +198,18 @@ def convolutions(match: str, batches: list[int], rivals: bool, budget: float, to
             theirs = onednn(case, batch) if rivals else {}
             for name, (function, operands) in passes(case, batch).items():
                 run, module = compiled(function, *operands)
-                runs = {"myad": run, **({"oneDNN": theirs[name]} if rivals else {})}
+                runs = {"myad": run, **({"oneDNN": theirs[name]} if rivals else {}), "peak": top}
                 seconds = best(runs, budget)
                 ours = case.flop * batch / seconds["myad"] / 1e9
                 other = case.flop * batch / seconds["oneDNN"] / 1e9 if rivals else float("nan")
                 print(f"{case!s:<26}{batch:>6} {name:<16}{ours:>8.0f}{other:>8.0f}"
-                      f"{ours / other:>7.2f}{ours / top:>8.2f}", flush=True)  # fmt: skip
+                      f"{ours / other:>7.2f}{ours / work * seconds['peak']:>8.2f}", flush=True)  # fmt: skip
                 del run, module
 
 
-def products(rivals: bool, budget: float, top: float) -> None:
+def products(rivals: bool, budget: float) -> None:
     """Print a line per matrix product."""
+    top, work = peak()
     print(f"{'matrix product':<26}{'':>6} {'':<16}{'myad':>8}{'BLAS':>8}{'of it':>7}{'of peak':>8}")
     for rows, inner, columns in SIZES:
         rng = np.random.default_rng(0)
@@ -216,7 +217,7 @@ def products(rivals: bool, budget: float, top: float) -> None:
         b = rng.standard_normal((inner, columns)).astype("f4")
         out = np.empty((rows, columns), "f4")
         run, module = compiled(lambda a, b: a @ b, a, b)
-        runs: dict[str, Callable[[], object]] = {"myad": run}
+        runs: dict[str, Callable[[], object]] = {"myad": run, "peak": top}
         if rivals:
             runs["BLAS"] = lambda a=a, b=b, out=out: np.dot(a, b, out=out)
         seconds = best(runs, budget)
@@ -224,7 +225,7 @@ def products(rivals: bool, budget: float, top: float) -> None:
         ours = flop / seconds["myad"] / 1e9
         other = flop / seconds["BLAS"] / 1e9 if rivals else float("nan")
         print(f"{f'{rows}x{inner}x{columns}':<26}{'':>6} {'':<16}{ours:>8.0f}{other:>8.0f}"
-              f"{ours / other:>7.2f}{ours / top:>8.2f}", flush=True)  # fmt: skip
+              f"{ours / other:>7.2f}{ours / work * seconds['peak']:>8.2f}", flush=True)  # fmt: skip
         del run, module
 
 
@@ -237,14 +238,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.4, help="for each line")
     parser.add_argument("--no-rivals", action="store_true")
     options = parser.parse_args()
-    top = peak()
-    print(f"load {os.getloadavg()[0]:.2f}; peak of one core {top:.0f} GFLOP/s")
+    run, work = peak()
+    least = best({"peak": run}, 0.3)["peak"]
+    print(f"load {os.getloadavg()[0]:.2f}; peak of one core {work / least:.0f} GFLOP/s")
     if "matmul" in options.only:
-        products(not options.no_rivals, options.seconds, top)
+        products(not options.no_rivals, options.seconds)
     if "convolutions" in options.only:
         batches = [int(part) for part in options.batches.split(",")]
-        convolutions(options.match, batches, not options.no_rivals, options.seconds, top)
-    print(f"load {os.getloadavg()[0]:.2f}; peak of one core {peak():.0f} GFLOP/s")
+        convolutions(options.match, batches, not options.no_rivals, options.seconds)
+    least = best({"peak": run}, 0.3)["peak"]
+    print(f"load {os.getloadavg()[0]:.2f}; peak of one core {work / least:.0f} GFLOP/s")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from myad.compile.kernels.expr import Apply, Buffer, walk
 from myad.compile.kernels.fuse import fuse, kernels_of
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.kernels.names import name_apart
+from myad.compile.kernels.narrow import narrow
 from myad.compile.kernels.split import split_dimensions
 from myad.compile.kernels.state import place_state
 from myad.compile.loops.codes import codes_of
@@ -48,7 +49,7 @@ def build(
         inputs[position].kind = "stream"
     constants = {b: v.value for v, b in buffers.items() if v.value is not None}
     if "fuse" not in without:
-        kernels = fuse(kernels, set(outputs))
+        kernels = fuse(narrow(kernels, set(outputs)), set(outputs))
     kernels = place_state(kernels, inputs, outputs, state or {})
     if "split" not in without:
         kernels = split_dimensions(kernels)

@@ -31,14 +31,16 @@ def choose(kernel: Kernel, layouts: dict[Buffer, Layout], machine: Machine) -> S
             schedule.block = {vector: lanes * min(vectors, LONG_ROW)}
         set_order(kernel, schedule, layouts, machine)
         return schedule
-    block, chunks = register_block(kernel, parallel, 1 if inside else vectors, vector, machine)
+    along = 1 if inside else vectors
+    block, chunks = register_block(kernel, parallel, along, vector, layouts, machine)
     schedule.block = block
     sums = prod(block.values()) * chunks
     if inside:
         schedule.chunks = inner_chunks(vectors, sums)
     turns = schedule.chunks if inside else 1
     reduced = by_layout(kernel, reduced, layouts)
-    schedule.unroll = unrolled(kernel, reduced, sums * turns, block)
+    whole = dict(block) if inside or vector is None else {**block, vector: chunks}
+    schedule.unroll = unrolled(kernel, reduced, sums * turns, whole, machine)
     schedule.reductions = [a for a in reduced if schedule.unroll.get(a, 1) < a.size]
     turns *= prod(schedule.unroll.values())
     if reduced or inside:

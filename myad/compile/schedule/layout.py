@@ -13,6 +13,9 @@ from myad.compile.kernels.expr import Buffer
 from myad.compile.kernels.index import Affine, Axis
 
 
+CONFLICT = 1024
+
+
 @dataclass(frozen=True)
 class Machine:
     """What the schedule asks of the host: bytes of a vector, number of vector registers, bytes of
@@ -70,6 +73,8 @@ class Layout:
                 self.row_size = extent
                 lanes = machine.lanes_for(self.row_size, buffer.dtype)
                 self.row_step = -(-self.row_size // lanes) * lanes
+                if self.row_step * BYTES[buffer.dtype] % CONFLICT == 0 and buffer.size > step * extent:
+                    self.row_step += lanes
                 extent = self.row_step
             step *= extent
         lasts = buffer.kind in ("state", "input") or buffer.fill is not None

@@ -16,22 +16,24 @@ from collections.abc import Iterator
 from itertools import permutations
 from math import prod
 
-from myad.compile.dtypes import BYTES
 from myad.compile.kernels.expr import Buffer, Load, loads
 from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel
+from myad.compile.schedule.footprint import NEAR, USABLE, Operand
 from myad.compile.schedule.layout import Layout, Machine
 from myad.compile.schedule.schedule import Schedule
 
 Order = list[tuple[Axis, int]]
+Level = tuple[Axis | None, int, dict[Axis, int]]
 
-LINE = 64  # bytes that a cache holds together
-USABLE = 0.75  # of a cache: the rest is for what streams through, and for conflicts
-NEAR, FAR = 1 / 48, 1 / 10  # cycles for a byte from the second-level cache, from behind it
+FAR = 1 / 10  # cycles for a byte from behind the second-level cache
+PAGES, PAGE_NEAR = 64, 3.0  # pages whose addresses are at hand, and cycles for one that is not
+MORE_PAGES, PAGE_FAR = 1500, 20.0  # the same one level further
 SUM_COST = 1.0  # cycles to read, add and write one vector of sums in memory
 ENTRY_COST = 12.0  # cycles to enter and leave the loops inside the sums
 LONG_SUM = 64  # turns inside the sums that make these cheap
-TILES = (4, 16, 64)  # blocks in a tile of a parallel axis
+TILES = (4, 8, 16, 64)  # blocks in a tile of a parallel axis
+WIDTH = 3  # orders of the parallel loops that are looked at with tiles and cut sums
 
 
 def by_layout(kernel: Kernel, axes: list[Axis], layouts: dict[Buffer, Layout]) -> list[Axis]:
@@ -64,31 +66,27 @@ def set_order(
     if kernel.combine == "store" or kernel.accumulate:
         return
     model = _Model(kernel, schedule, layouts, machine)
-    if model.footprint(dict(model.whole)) <= machine.level1 * USABLE:
+    if model.fits(model.whole, USABLE * machine.level1):
         return
-    best = model.cost(schedule.order), schedule.order
-    for order in _orders(kernel, schedule, model):
-        cost = model.cost(order)
-        if cost < best[0] * 0.99:
-            best = cost, order
-    schedule.order = best[1]
+    orders = sorted(_permuted(schedule.order), key=model.cost)
+    wide = [order for plain in orders[:WIDTH] for order in _cut(plain, kernel, schedule)]
+    schedule.order = min(orders[:1] + wide, key=model.cost)
 
 
-def _orders(kernel: Kernel, schedule: Schedule, model: _Model) -> Iterator[Order]:
-    """Candidates: the parallel loops in every order, sums cut or not, and one axis in tiles."""
-    parallel = schedule.order
-    loose = parallel if len(parallel) <= 4 else parallel[-3:]
-    fixed = parallel[: len(parallel) - len(loose)]
-    outers = list(_outer_sums(kernel, schedule))
-    for some in permutations(loose):
-        for outer in outers:
-            yield [*outer, *fixed, *some]
-            if outer:
-                continue
-            for axis, step in parallel:
-                for tile in TILES:
-                    if 2 * tile * step <= axis.size:
-                        yield [(axis, tile * step), *fixed, *some]
+def _permuted(parallel: Order) -> Iterator[Order]:
+    """The parallel loops in every order; of many, the outer ones stay where they are."""
+    fixed = parallel[:-4] if len(parallel) > 4 else []
+    for some in permutations(parallel[len(fixed) :]):
+        yield [*fixed, *some]
+
+
+def _cut(plain: Order, kernel: Kernel, schedule: Schedule) -> Iterator[Order]:
+    """`plain` with one axis in tiles, with sums cut into parts, and with both."""
+    tiles: list[Order] = [[]]
+    for axis, step in plain:
+        tiles += [[(axis, n * step)] for n in TILES if 2 * n * step <= axis.size]
+    for outer in _outer_sums(kernel, schedule):
+        yield from ([*tile, *outer, *plain] for tile in tiles)
 
 
 def _outer_sums(kernel: Kernel, schedule: Schedule) -> Iterator[Order]:
@@ -123,69 +121,49 @@ class _Model:
         self.steps = {axis: min(axis.size, schedule.block.get(axis, 1)) for axis in kernel.parallel}
         reads = list(dict.fromkeys(loads(kernel.body)))
         self.output = Load(kernel.output, kernel.index)
-        self.operands = [_Operand(load, layouts) for load in (*reads, self.output)]
+        self.operands = [Operand(load, layouts) for load in (*reads, self.output)]
 
-    def footprint(self, extent: dict[Axis, int]) -> float:
-        """Bytes touched when each axis goes through so many values."""
-        return sum(operand.bytes(extent) for operand in self.operands)
+    def fits(self, extent: dict[Axis, int], room: float) -> bool:
+        """Whether what is touched when each axis goes through so many values is `room` bytes."""
+        return sum(operand.bytes(extent) for operand in self.operands) <= room
 
     def cost(self, order: Order) -> float:
         """Cycles of moving data, of continued sums and of entering the innermost loops."""
-        outer = {axis: step for axis, step in order if axis in self.kernel.reduced}
-        levels = self.levels(order)
-        total = NEAR * self.moved(levels, USABLE * self.machine.level1)
-        total += FAR * self.moved(levels, USABLE * self.machine.level2)
+        outer = any(axis in self.kernel.reduced for axis, _ in order)
+        levels = [(None, 1, self.whole), *self.levels(order)]
+        touched = [[operand.touched(extent) for operand in self.operands] for *_, extent in levels]
+        total = 0.0
+        for part, room, price in (
+            (0, USABLE * self.machine.level1, NEAR), (0, USABLE * self.machine.level2, FAR),
+            (1, PAGES, PAGE_NEAR), (1, MORE_PAGES, PAGE_FAR),
+        ):  # fmt: skip
+            total += price * self.moved(levels, [[t[part] for t in each] for each in touched], room)
         entries = prod(trips for _, trips, _ in levels)
         sums = prod(-(-n // self.schedule.lanes) if axis is self.schedule.vector else n
                     for axis, n in self.steps.items())  # fmt: skip
         return total + entries * (ENTRY_COST + (2 * SUM_COST * sums if outer else 0.0))
 
-    def levels(self, order: Order) -> list[tuple[Axis, int, dict[Axis, int]]]:
+    def levels(self, order: Order) -> list[Level]:
         """Outermost first: the axis of each loop, its trips, and what one turn goes through."""
         extent = dict(self.whole)
-        levels = []
+        levels: list[Level] = []
         for axis, step in order:
             trips = -(-extent[axis] // step)
             extent[axis] = min(step, extent[axis])
             levels.append((axis, trips, dict(extent)))
         return levels
 
-    def moved(self, levels: list[tuple[Axis, int, dict[Axis, int]]], room: float) -> float:
-        """Bytes that have to come from behind a cache of `room` bytes."""
-        inside = self.whole
-        depth = 0
-        while self.footprint(inside) > room and depth < len(levels):
-            inside = levels[depth][2]
-            depth += 1
+    def moved(self, levels: list[Level], touched: list[list[float]], room: float) -> float:
+        """How much has to come from behind a cache that holds `room`, of all operands.
+
+        `touched` by level and operand: how much of it one turn at this level needs.
+        """
+        depth = next((n for n, each in enumerate(touched) if sum(each) <= room), len(levels) - 1)
         total = 0.0
-        for operand in self.operands:
+        for operand, amount in zip(self.operands, touched[depth], strict=True):
             times, moves = 1, False
-            for axis, trips, _ in reversed(levels[:depth]):
+            for axis, trips, _ in reversed(levels[1 : depth + 1]):
                 moves = moves or axis in operand.axes
                 times *= trips if moves else 1
-            total += operand.bytes(inside) * times
+            total += amount * times
         return total
-
-
-class _Operand:
-    """The shape of one access."""
-
-    def __init__(self, load: Load, layouts: dict[Buffer, Layout]) -> None:
-        self.axes = {axis for part in load.index for axis in part.terms}
-        self.width = BYTES[load.buffer.dtype]
-        inner = layouts[load.buffer].inner
-        self.parts = [([(axis, abs(factor)) for axis, factor in part.terms.items()], dim == inner)
-                      for dim, part in enumerate(load.index)]  # fmt: skip
-
-    def bytes(self, extent: dict[Axis, int]) -> float:
-        """Bytes of the cache lines touched when each axis goes through so many values."""
-        count, row = 1, self.width
-        for terms, inner in self.parts:
-            reach = 1
-            for axis, factor in terms:
-                reach += factor * (extent[axis] - 1)
-            if inner:
-                row = reach * self.width
-            else:
-                count *= reach
-        return count * (-(-row // LINE) * LINE)

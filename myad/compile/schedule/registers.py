@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from myad.compile.kernels.expr import loads
+from myad.compile.kernels.expr import Buffer, loads
 from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel
-from myad.compile.schedule.layout import Machine
+from myad.compile.schedule.footprint import NEAR, USABLE, Operand
+from myad.compile.schedule.layout import Layout, Machine
 
 MAX_UNROLLED = 96  # multiply-adds written out in one block: more only costs compile time
 MAX_SHARED = 256  # the same where neighbours share loads
@@ -17,21 +18,38 @@ MAX_WRITTEN = 512  # operations of one block of an elementwise kernel
 LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
 START = 0.5  # cycles: two multiply-adds start per cycle, and two loads
 WAIT = 4.0  # cycles a sum waits for the one before it
-MOVE = 0.1  # cycles a load takes from the multiply-adds beside it
+MOVE = 0.2  # cycles a load takes from the multiply-adds beside it
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28)  # values of an axis in a block
 
 
 def register_block(
-    kernel: Kernel, parallel: list[Axis], vectors: int, vector: Axis | None, machine: Machine
-) -> tuple[dict[Axis, int], int]:
+    kernel: Kernel, parallel: list[Axis], vectors: int, vector: Axis | None,
+    layouts: dict[Buffer, Layout], machine: Machine,
+) -> tuple[dict[Axis, int], int]:  # fmt: skip
     """How many values of which parallel axes, and how many vectors, share the registers.
 
     The block that takes the fewest cycles per multiply-add wins, among those whose sums leave room
-    for the operands. What an axis leaves over is a smaller block, and counted as such.
+    for the operands. What an axis leaves over is a smaller block, and counted as such. Operands
+    that the first-level cache does not hold while the sums run are read from the next.
     """
     if kernel.combine == "store":
         return small_block(kernel, parallel, vectors)
     reads = list(dict.fromkeys(loads(kernel.body)))
+    operands = [Operand(load, layouts) for load in reads]
+    turns = prod(axis.size for axis in kernel.reduced)
+    lanes = machine.lanes(kernel.body.dtype)
+    room = USABLE * machine.level1
+    small = sum(o.bytes({axis: axis.size for axis in kernel.axes}) for o in operands) <= room
+
+    def fetched(counts: tuple[int, ...]) -> float:
+        """Cycles per turn to bring in what a block reads, if it has to come from further away."""
+        extent = {axis: axis.size for axis in kernel.reduced}
+        extent |= dict(zip(parallel, counts, strict=False))
+        if vector is not None and vector not in extent:
+            extent[vector] = min(vector.size, counts[-1] * lanes)
+        each = [operand.bytes(extent) for operand in operands]
+        return NEAR * sum(each) / turns if sum(each) > room else 0.0
+
     used = [{axis for part in load.index for axis in part.terms} for load in reads]
     moves = [[axis in axes for axis in parallel] + [vector in axes] for axes in used]
     sizes = [axis.size for axis in parallel] + [vectors]
@@ -42,7 +60,8 @@ def register_block(
         # one operand stays in registers, the others pass through one at a time
         if prod(counts) + min(loaded, default=0) + 1 > machine.registers and prod(counts) > 1:
             continue
-        score = _cycles(counts, sizes, moves), -prod(counts)
+        far = 0.0 if small else fetched(counts) / prod(counts)
+        score = _cycles(counts, sizes, moves) + far, -prod(counts)
         if best is None or score < best[0]:
             best = score, counts
     assert best is not None
@@ -104,7 +123,7 @@ def inner_chunks(vectors: int, sums: int) -> int:
 
 
 def unrolled(
-    kernel: Kernel, reduced: list[Axis], each: int, block: dict[Axis, int]
+    kernel: Kernel, reduced: list[Axis], each: int, block: dict[Axis, int], machine: Machine
 ) -> dict[Axis, int]:
     """What to write out of the reduced axes, given from the outermost to the innermost.
 
@@ -114,9 +133,10 @@ def unrolled(
     """
     chosen: dict[Axis, int] = {}
     count = each * max(1, len(kernel.body_nodes) // LONG_BODY)
+    free = machine.registers - prod(block.values())
     partners = {axis: _partners(kernel, axis, block) for axis in reduced}
     for axis in sorted(reduced, key=lambda a: -partners[a]):
-        if partners[axis] > 1:
+        if 1 < partners[axis] < free:  # what is shared has to stay in registers
             fits = [n for n in range(2, axis.size + 1) if axis.size % n == 0]
             chosen[axis] = max((n for n in fits if count * n <= MAX_SHARED), default=1)
             count *= chosen[axis]
@@ -130,8 +150,11 @@ def unrolled(
 
 
 def _partners(kernel: Kernel, axis: Axis, block: dict[Axis, int]) -> int:
-    """How many values of the register block share a dimension of some buffer with `axis`."""
-    return max((n for load in loads(kernel.body) for part in load.index if axis in part.terms
-                for other, n in block.items() if other in part.terms), default=1)  # fmt: skip
-
-
+    """How many values that the register block loads share a dimension of a buffer with `axis`."""
+    most = 1
+    for load in loads(kernel.body):
+        if any(axis in part.terms and any(n > 1 and other in part.terms for other, n in block.items())
+               for part in load.index):  # fmt: skip
+            used = {other for part in load.index for other in part.terms}
+            most = max(most, prod(n for other, n in block.items() if other in used))
+    return most

@@ -10,7 +10,7 @@ from myad.compile.schedule.layout import Layout
 LINE = 64  # bytes that a cache holds together
 PAGE = 4096  # bytes that one entry of the address cache reaches
 USABLE = 0.75  # of a cache: the rest is for what streams through, and for conflicts
-NEAR = 1 / 48  # cycles for a byte from the second-level cache
+NEAR = 1 / 200  # cycles for a byte from the second-level cache, of which most are hidden
 
 
 class Operand:

@@ -18,6 +18,7 @@ MAX_WRITTEN = 512  # operations of one block of an elementwise kernel
 LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
 START = 0.5  # cycles: two multiply-adds start per cycle, and two loads
 WAIT = 4.0  # cycles a sum waits for the one before it
+WAY = 32.0  # bytes per cycle that the second-level cache delivers at most
 MOVE = 0.2  # cycles a load takes from the multiply-adds beside it
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28)  # values of an axis in a block
 
@@ -42,13 +43,13 @@ def register_block(
     small = sum(o.bytes({axis: axis.size for axis in kernel.axes}) for o in operands) <= room
 
     def fetched(counts: tuple[int, ...]) -> float:
-        """Cycles per turn to bring in what a block reads, if it has to come from further away."""
+        """Bytes per turn that a block reads, if they have to come from further away."""
         extent = {axis: axis.size for axis in kernel.reduced}
         extent |= dict(zip(parallel, counts, strict=False))
         if vector is not None and vector not in extent:
             extent[vector] = min(vector.size, counts[-1] * lanes)
         each = [operand.bytes(extent) for operand in operands]
-        return NEAR * sum(each) / turns if sum(each) > room else 0.0
+        return sum(each) / turns if sum(each) > room else 0.0
 
     used = [{axis for part in load.index for axis in part.terms} for load in reads]
     moves = [[axis in axes for axis in parallel] + [vector in axes] for axes in used]
@@ -60,8 +61,7 @@ def register_block(
         # one operand stays in registers, the others pass through one at a time
         if prod(counts) + min(loaded, default=0) + 1 > machine.registers and prod(counts) > 1:
             continue
-        far = 0.0 if small else fetched(counts) / prod(counts)
-        score = _cycles(counts, sizes, moves) + far, -prod(counts)
+        score = _cycles(counts, sizes, moves, 0.0 if small else fetched(counts)), -prod(counts)
         if best is None or score < best[0]:
             best = score, counts
     assert best is not None
@@ -83,8 +83,14 @@ def _blocks(sizes: list[int], limit: int) -> Iterator[tuple[int, ...]]:
                 yield (n, *rest)
 
 
-def _cycles(counts: tuple[int, ...], sizes: list[int], moves: list[list[bool]]) -> float:
-    """Cycles per multiply-add of a block and of the smaller ones at the ends of the axes."""
+def _cycles(
+    counts: tuple[int, ...], sizes: list[int], moves: list[list[bool]], fetched: float
+) -> float:
+    """Cycles per multiply-add of a block and of the smaller ones at the ends of the axes.
+
+    `fetched`: bytes per turn from behind the first-level cache; they come while others compute,
+    until the way is full.
+    """
     parts = []
     for n, size in zip(counts, sizes, strict=True):
         whole, rest = divmod(size, n)
@@ -97,7 +103,8 @@ def _cycles(counts: tuple[int, ...], sizes: list[int], moves: list[list[bool]]) 
         sums = prod(here)
         loaded = sum(prod(n for n, moving in zip(here, row, strict=True) if moving)
                      for row in moves)  # fmt: skip
-        total += times * max(START * sums + MOVE * loaded, START * loaded, WAIT)
+        busy = max(START * sums + MOVE * loaded, START * loaded, WAIT)
+        total += times * (max(busy, fetched / WAY) + fetched * NEAR)
     return total / prod(sizes) * (1 + 0.02 * (len(places) - 1))
 
 

@@ -75,7 +75,22 @@ class _Descent:
                     heappush(sweep, other)
             if not sweep:
                 sweep, queued, following = sorted(following), set(following), set()
+        for buffer in self.buffers:
+            self.restore(buffer)
         return self.layouts
+
+    def restore(self, buffer: Buffer) -> None:
+        """Back to row-major order where another has turned out to gain nothing."""
+        chosen, kernels = self.layouts[buffer], self.touching[buffer]
+        plain = Layout(buffer, self.machine, tuple(range(len(buffer.shape))))
+        if chosen.order == plain.order:
+            return
+        self.layouts[buffer] = plain
+        costs = {kernel: self.cost(kernel) for kernel in kernels}
+        if sum(costs.values()) <= sum(self.costs[kernel] for kernel in kernels):
+            self.costs.update(costs)
+        else:
+            self.layouts[buffer] = chosen
 
     def cost(self, kernel: Kernel) -> float:
         """The modelled cost of `kernel` under the present layouts."""

@@ -12,6 +12,7 @@ from myad.compile.kernels.fuse import fuse, kernels_of
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.kernels.names import name_apart
 from myad.compile.kernels.narrow import narrow
+from myad.compile.kernels.pack import apart, packed
 from myad.compile.kernels.split import split_dimensions
 from myad.compile.kernels.state import place_state
 from myad.compile.loops.codes import codes_of
@@ -23,7 +24,7 @@ from myad.compile.schedule.layout import Machine
 from myad.compile.schedule.search import natural, plan
 from myad.errors import CompileError
 
-PASSES = ("fold", "fuse", "split", "layouts")  # what can be left out, to see what it gains
+PASSES = ("fold", "fuse", "pack", "split", "layouts")  # what can be left out, to see what it gains
 
 
 def build(
@@ -51,6 +52,8 @@ def build(
     if "fuse" not in without:
         kernels = fuse(narrow(kernels, set(outputs)), set(outputs))
     kernels = place_state(kernels, inputs, outputs, state or {})
+    if "pack" not in without:
+        kernels = packed(apart(kernels, machine))
     if "split" not in without:
         kernels = split_dimensions(kernels)
     used = _buffers_of(kernels, inputs, outputs)

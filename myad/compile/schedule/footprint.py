@@ -10,7 +10,7 @@ from myad.compile.schedule.layout import Layout
 LINE = 64  # bytes that a cache holds together
 PAGE = 4096  # bytes that one entry of the address cache reaches
 USABLE = 0.75  # of a cache: the rest is for what streams through, and for conflicts
-NEAR = 1 / 200  # cycles for a byte from the second-level cache, of which most are hidden
+NEAR = 1 / 100  # cycles for a byte from the second-level cache, of which most are hidden
 
 
 class Operand:
@@ -46,3 +46,8 @@ class Operand:
     def bytes(self, extent: dict[Axis, int]) -> float:
         """Bytes of the cache lines touched."""
         return self.touched(extent)[0]
+
+    def step(self, axis: Axis) -> int:
+        """Bytes from one value of `axis` to the next."""
+        return sum(factor * step for terms, _, step in self.parts
+                   for other, factor in terms if other is axis)  # fmt: skip

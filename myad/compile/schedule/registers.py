@@ -8,7 +8,7 @@ from math import prod
 from myad.compile.kernels.expr import Buffer, loads
 from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel
-from myad.compile.schedule.footprint import NEAR, USABLE, Operand
+from myad.compile.schedule.footprint import NEAR, PAGE, USABLE, Operand
 from myad.compile.schedule.layout import Layout, Machine
 
 MAX_UNROLLED = 96  # multiply-adds written out in one block: more only costs compile time
@@ -18,7 +18,8 @@ MAX_WRITTEN = 512  # operations of one block of an elementwise kernel
 LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
 START = 0.5  # cycles: two multiply-adds start per cycle, and two loads
 WAIT = 4.0  # cycles a sum waits for the one before it
-WAY = 32.0  # bytes per cycle that the second-level cache delivers at most
+WAY = 20.0  # bytes per cycle that the second-level cache delivers at most
+DISTANCE = 0.05  # more cycles where the values of a block lie pages apart
 MOVE = 0.2  # cycles a load takes from the multiply-adds beside it
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28)  # values of an axis in a block
 
@@ -42,6 +43,8 @@ def register_block(
     room = USABLE * machine.level1
     small = sum(o.bytes({axis: axis.size for axis in kernel.axes}) for o in operands) <= room
 
+    distant = [max(o.step(axis) for o in operands) >= 4 * PAGE for axis in parallel]
+
     def fetched(counts: tuple[int, ...]) -> float:
         """Bytes per turn that a block reads, if they have to come from further away."""
         extent = {axis: axis.size for axis in kernel.reduced}
@@ -61,7 +64,9 @@ def register_block(
         # one operand stays in registers, the others pass through one at a time
         if prod(counts) + min(loaded, default=0) + 1 > machine.registers and prod(counts) > 1:
             continue
-        score = _cycles(counts, sizes, moves, 0.0 if small else fetched(counts)), -prod(counts)
+        cycles = _cycles(counts, sizes, moves, 0.0 if small else fetched(counts))
+        away = sum(n > 1 and far for n, far in zip(counts, distant, strict=False))
+        score = cycles * (1 + DISTANCE * away), -prod(counts)
         if best is None or score < best[0]:
             best = score, counts
     assert best is not None

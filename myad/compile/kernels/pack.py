@@ -1,0 +1,114 @@
+"""Copies of operands in the order in which a reduction reads them, and sums apart from what follows.
+
+Both cost one pass over few elements, and let the schedule of the reduction alone decide how it runs.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from myad.compile.dtypes import BYTES
+from myad.compile.kernels.expr import Buffer, Expr, Load, Sum, loads, rewrite
+from myad.compile.kernels.index import Axis
+from myad.compile.kernels.kernel import Kernel, KernelBuilder
+from myad.compile.schedule.footprint import LINE
+from myad.compile.schedule.layout import Machine
+
+REUSE = 64  # readings of an element that make a copy of it cheap
+LONG = 512  # terms of a sum beside which writing and reading the sum once more is nothing
+
+
+def packed(kernels: list[Kernel]) -> list[Kernel]:
+    """The same kernels; transposed operands that are read often are copied first.
+
+    Lanes lie along the last dimension of what is written. An operand in which that axis is not the
+    last dimension would be gathered, or everybody else who reads it would have to.
+    """
+    touching: dict[Buffer, int] = {}
+    for kernel in kernels:
+        for buffer in {kernel.output, *(load.buffer for load in kernel.reads)}:
+            touching[buffer] = touching.get(buffer, 0) + 1
+    result: list[Kernel] = []
+    for kernel in kernels:
+        reads = list(dict.fromkeys(loads(kernel.body)))
+        for load in reads if kernel.combine == "add" else ():
+            axis = kernel.index[-1].plain() if kernel.index else None
+            free = load.buffer.kind == "temporary" and touching[load.buffer] <= 2
+            if axis is not None and not free and _worth(kernel, load, axis):
+                copy, kernel = _copied(kernel, load, axis)
+                result.append(copy)
+        result.append(kernel)
+    return result
+
+
+def _worth(kernel: Kernel, load: Load, axis: Axis) -> bool:
+    """Whether `load` reads along `axis` across the rows of its buffer, each element often."""
+    if load.buffer.kind == "stream" or any(len(part.terms) > 1 for part in load.index):
+        return False
+    own = {other for part in load.index for other in part.terms}
+    last = next((a for a in load.index[-1].terms), None)
+    if axis not in own or last is axis or last is None or axis.size < LINE // 8:
+        return False
+    return prod(a.size for a in kernel.parallel if a not in own) >= REUSE
+
+
+def _copied(kernel: Kernel, load: Load, axis: Axis) -> tuple[Kernel, Kernel]:
+    """A kernel that copies what `load` reads, `axis` last, and `kernel` reading the copy."""
+    own = [other for part in load.index for other in part.terms]
+    axes = [*(other for other in own if other is not axis), axis]
+    copy = Buffer(f"{load.buffer.name}_packed", tuple(a.size for a in axes), load.buffer.dtype)
+    # axes of its own: those of the reduction may be cut and split on their own
+    fresh = [Axis(a.name, a.size) for a in axes]
+    mapping = {a: b + 0 for a, b in zip(axes, fresh, strict=True)}
+    source = Load(load.buffer, tuple(part.substitute(mapping) for part in load.index))
+    builder = KernelBuilder(f"pack_{load.buffer.name}", copy)
+    pack = builder.define(fresh, source, domain=fresh)
+    place = Load(copy, tuple(a + 0 for a in axes))
+
+    def rule(node: Expr) -> Expr | None:
+        same = isinstance(node, Load) and (node.buffer, node.index) == (load.buffer, load.index)
+        return place if same else None
+
+    return pack, Kernel(
+        kernel.name, kernel.output, kernel.axes, kernel.index, rewrite(kernel.body, rule),
+        kernel.combine, kernel.epilogue, kernel.accumulate,
+    )  # fmt: skip
+
+
+def apart(kernels: list[Kernel], machine: Machine) -> list[Kernel]:
+    """The same kernels; sums too long for a cache are finished by a kernel of their own.
+
+    Such a sum is best made in parts, each of data that a cache holds, and continued in memory.
+    """
+    result: list[Kernel] = []
+    for kernel in kernels:
+        if kernel.epilogue is None or not _long(kernel, machine):
+            result.append(kernel)
+            continue
+        axes = list(dict.fromkeys(axis for part in kernel.index for axis in part.terms))
+        shape = tuple(axis.size for axis in axes)
+        sums = Buffer(f"{kernel.output.name}_sums", shape, kernel.body.dtype)
+        first, last = kernel.name.split("_", 1)[0], kernel.name.rsplit("_", 1)[-1]
+        index = tuple(axis + 0 for axis in axes)
+        fresh = [Axis(axis.name, axis.size) for axis in axes]
+        mapping = {a: b + 0 for a, b in zip(axes, fresh, strict=True)}
+
+        def rule(node: Expr, sums: Buffer = sums, index: tuple = index) -> Expr | None:
+            return Load(sums, index) if isinstance(node, Sum) else None
+
+        result.append(Kernel(f"{kernel.name}_sums", sums, kernel.axes, index, kernel.body,
+                             kernel.combine))  # fmt: skip
+        done = Kernel(f"{first}_{last}", kernel.output, tuple(axes), kernel.index,
+                      rewrite(kernel.epilogue, rule))  # fmt: skip
+        result.append(done.substituted(mapping, fresh))
+    return result
+
+
+def _long(kernel: Kernel, machine: Machine) -> bool:
+    """Whether one vector of sums reads more than the first-level cache holds twice over."""
+    terms = prod(axis.size for axis in kernel.reduced)
+    if terms < LONG or kernel.combine != "add":
+        return False
+    reads = [load for load in dict.fromkeys(loads(kernel.body)) if load.buffer.kind != "stream"]
+    lines = sum(min(terms, load.buffer.size * BYTES[load.buffer.dtype] // LINE) for load in reads)
+    return lines * LINE > 2 * machine.level1

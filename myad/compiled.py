@@ -29,7 +29,7 @@ def available() -> bool:
 
 def compile_training(
     model: Any, loss: Any, optimizer: Any, images: Any, labels: Any, *, batch_size: int = 32,
-    seed: int = 0, optimizer_state: Any = None,
+    seed: int = 0, optimizer_state: Any = None, threads: int = 1,
 ) -> CompiledTraining:  # fmt: skip
     """The training step of `model` compiled for data like `images` and `labels`.
 
@@ -42,8 +42,9 @@ def compile_training(
     key = np.array([seed % 2**32, 0], np.uint32)
     step = training_step(model, loss, optimizer)
     return CompiledTraining(
-        step, model.parameters, optimizer_state, images, labels, batch_size=batch_size, key=key
-    )
+        step, model.parameters, optimizer_state, images, labels, batch_size=batch_size, key=key,
+        threads=threads,
+    )  # fmt: skip
 
 
 def compile_predict(model: Any, images: Any, *, batch_size: int = 32) -> CompiledPredict:
@@ -57,14 +58,14 @@ def compile_predict(model: Any, images: Any, *, batch_size: int = 32) -> Compile
 
 def compiled_epochs(
     model: Any, loss: Any, optimizer: Any, images: np.ndarray, labels: np.ndarray,
-    orders: Sequence[np.ndarray | None], batch_size: int, seed: int, history: Any,
+    orders: Sequence[np.ndarray | None], batch_size: int, seed: int, threads: int, history: Any,
     watchers: Sequence[Any],
 ) -> Iterator[float]:  # fmt: skip
     """Yield the mean loss of each epoch after training it natively; the model follows."""
     images, labels = native(images), native(labels)  # once, not in every epoch
     training = compile_training(
         model, loss, optimizer, images, labels, batch_size=batch_size, seed=seed,
-        optimizer_state=history.optimizer_state,
+        optimizer_state=history.optimizer_state, threads=threads,
     )  # fmt: skip
     for epoch, order in enumerate(orders):
         start = time.perf_counter()

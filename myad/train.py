@@ -53,6 +53,7 @@ def fit(
     progress: bool = True,
     optimizer_state: dict[str, Any] | None = None,
     compiled: bool = False,
+    threads: int = 1,
 ) -> History:
     """Train `model` in place. Equal arguments give equal weights, bit for bit.
 
@@ -67,6 +68,8 @@ def fit(
         progress: a line per epoch on standard error, with a bar while it runs.
         compiled: run the steps as native code; eagerly, with one line that says so, where llvmlite
             cannot work.
+        threads: how many run a compiled step together, on as many processors; results do not
+            depend on it by a bit. Eager steps leave threads to NumPy.
     Raises: DataError for data that does not fit; NotFiniteError if the loss of an epoch is NaN or
         infinite, naming the epoch.
     """
@@ -75,11 +78,13 @@ def fit(
     check_data(model, images, labels, wanted)
     orders = epoch_orders(len(images), epochs, shuffle, order, seed)
     _at_least_one("batch_size", batch_size)
+    _at_least_one("threads", threads)
     state = optimizer_state or rule.init({n: model.parameters[n] for n in model.trainable})
     run = _compiled_epochs if compiled else _eager_epochs
     watchers = [*([Progress(len(images), epochs)] if progress else []), *callbacks]
     history = History(optimizer_state=state)
-    losses = run(model, wanted, rule, images, labels, orders, batch_size, seed, history, watchers)
+    more = (batch_size, seed, threads, history, watchers)
+    losses = run(model, wanted, rule, images, labels, orders, *more)
     for epoch, mean_loss in enumerate(losses, start=1):
         history.loss.append(mean_loss)
         if validation_data is not None:
@@ -102,6 +107,7 @@ def _eager_epochs(
     orders: Sequence[np.ndarray | None],
     batch_size: int,
     seed: int,
+    threads: int,
     history: History,
     watchers: Sequence[Callback],
 ) -> Iterator[float]:

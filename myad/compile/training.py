@@ -15,6 +15,7 @@ from myad.compile.dtypes import native
 from myad.compile.kernels.expr import Buffer
 from myad.compile.llvm.module import Module
 from myad.compile.llvm.native import host
+from myad.compile.llvm.team import team_size
 from myad.compile.loops.plan import Plan
 from myad.compile.program.trace import Argument, flatten, trace, unflatten
 from myad.errors import CompileError, DataError, ThreadError
@@ -35,6 +36,8 @@ class CompiledTraining:
         batch_size: examples per step. A shorter last batch is run eagerly: once an epoch in NumPy
             costs some thousandths of what compiling its code would.
         key: uint32 (2,), (seed, counter) for dropout; the counter grows by 1 each step.
+        threads: how many work on a step; fewer where the process may not use so many processors or
+            the step is too small. Their number does not change a bit of the result.
     Raises: CompileError naming what cannot be compiled.
 
     `program`, `loops`, `ir`, `memory` show every stage as text. One thread at a time may use an
@@ -43,7 +46,7 @@ class CompiledTraining:
 
     def __init__(
         self, step: Step, parameters: Any, optimizer_state: Any, images: Any, labels: Any, *,
-        batch_size: int, key: np.ndarray | None = None,
+        batch_size: int, key: np.ndarray | None = None, threads: int = 1,
     ) -> None:  # fmt: skip
         self._step = step
         if key is None:
@@ -53,6 +56,7 @@ class CompiledTraining:
         self._label = _one_of(labels, "labels")
         self._lock = threading.RLock()
         self.batch_size = min(batch_size, len(images))
+        self.threads = team_size(threads)
         self._pace = 1.0  # steps that fit a slice, learned as it runs
         self._module = self._compile()
         self._write(self._state)
@@ -157,7 +161,8 @@ class CompiledTraining:
             count = max(1, min(steps - made, int(self._pace)))
             start = time.perf_counter()
             # added up within: the sum does not hang on where the clock cut the slices
-            total = self._module.run(streams, rows[made * batch :], count, total=total)
+            total = self._module.run(streams, rows[made * batch :], count, total=total,
+                                      threads=self.threads)  # fmt: skip
             elapsed = max(time.perf_counter() - start, 1e-7)
             self._pace = min(4 * self._pace, count * SLICE_S / elapsed) + 1
             made += count

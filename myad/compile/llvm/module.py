@@ -12,9 +12,11 @@ import numpy as np
 from myad.compile.dtypes import BYTES, DTYPES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.llvm.arena import Arena, reset
-from myad.compile.llvm.ir import TYPES, conversion
+from myad.compile.llvm.ir import TYPES, Declarations, conversion
 from myad.compile.llvm.native import NativeModule
 from myad.compile.llvm.render import Renderer
+from myad.compile.llvm.team import together
+from myad.compile.llvm.threads import barrier, barriers
 from myad.compile.loops.interpret import interpret
 from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.plan import Plan, view
@@ -43,7 +45,8 @@ class Module:
         self._idle: list[Arena] = []  # list.pop and list.append are one step for all threads
         kinds = (
             [ctypes.c_void_p] * (3 + len(plan.streams)) + [ctypes.c_int64] * 2 + [ctypes.c_double]
-        )
+            + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
+        )  # fmt: skip
         self._run = ctypes.CFUNCTYPE(ctypes.c_double, *kinds)(self.native.address("run"))
 
     @cached_property
@@ -82,8 +85,12 @@ class Module:
     def run(
         self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1,
         out: np.ndarray | None = None, arena: Arena | None = None, total: float = 0.0,
+        threads: int = 1,
     ) -> float:  # fmt: skip
         """Run all kernels `steps` times; `total` and the sum of the loss over the steps.
+
+        With several `threads` the result is the same to the bit. One is used where no kernel is
+        large enough to be shared.
 
         `streams` are as from `native`, `rows` int32 with the examples of all steps, each checked to
         be a row of the streams by the caller; `out` is of `collected(steps)`.
@@ -94,7 +101,16 @@ class Module:
         where = rows.ctypes.data if rows is not None else 0
         pointers = [stream.ctypes.data for stream in streams]
         kept = out.ctypes.data if out is not None else 0
-        return self._run(arena.address, where, kept, *pointers, steps, batch, total)
+        given = arena.address, where, kept, *pointers, steps, batch, total
+        threads = min(threads, self.most_threads)
+        if threads == 1:
+            return self._run(*given, 0, 1, None)
+        return together(lambda thread, sync: self._run(*given, thread, threads, sync), threads)
+
+    @cached_property
+    def most_threads(self) -> int:
+        """How many threads could have work at the same time."""
+        return max([1, *(code.units for code in self.plan.codes)])
 
     def collected(self, steps: int) -> np.ndarray:
         """Room for the collected output of `steps` steps."""
@@ -114,7 +130,10 @@ class Module:
 
 
 def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> str:
-    """The LLVM IR of a plan: its kernels, and `run(arena, rows, out, streams…, steps, batch)`."""
+    """The LLVM IR of a plan: its kernels, and the loop over the steps around them.
+
+    That is `run(arena, rows, out, streams…, steps, batch, before, thread, threads, sync)`.
+    """
     renderer = Renderer()
     for code in plan.codes:
         if code.model is None:
@@ -123,8 +142,8 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
     arguments = "".join(f", ptr {name}" for name in names.values())
     lines = [
-        f"define double @run(ptr %arena, ptr %rows, ptr %out{arguments}, "
-        "i64 %steps, i64 %batch, double %before) #0 {",
+        f"define double @run(ptr %arena, ptr %rows, ptr %out{arguments}, i64 %steps, i64 %batch, "
+        "double %before, i64 %thread, i64 %threads, ptr %sync) #0 {",
         "entry:",
     ]
     ends = [layout.storage for layout in map(plan.layouts.get, plan.outputs) if layout]
@@ -132,17 +151,25 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
         names[storage] = f"%p{len(names)}"
         lines.append(f" {names[storage]} = {_place(plan, storage)}")
     lines += [
+        " %first.thread = icmp eq i64 %thread, 0",
+        " %alone = icmp eq i64 %threads, 1",
+        " %thread.next = add i64 %thread, 1",
         " br label %step",
         "step:",
-        " %n = phi i64 [0, %entry], [%n.next, %step]",
-        " %total = phi double [%before, %entry], [%sum, %step]",
+        " %n = phi i64 [0, %entry], [%n.next, %step.end]",
+        " %total = phi double [%before, %entry], [%sum, %step.end]",
         " %first = mul i64 %n, %batch",
         " %here = getelementptr i32, ptr %rows, i64 %first",
     ]
-    for number, code in enumerate(plan.codes):
-        lines += _call(plan, number, code, names)
-    lines += [*_collecting(plan, collect, names, renderer), *_adding(plan, loss, names)]
+    shared = any(code.units for code in plan.codes)
+    lines += _kernels(plan, names, renderer.declarations, shared)
+    lines += [*_adding(plan, loss, names)]
+    lines += _collecting(plan, collect, names, renderer)
+    if shared:
+        lines += _meeting("end", renderer.declarations)
     lines += [
+        " br label %step.end",
+        "step.end:",
         " %n.next = add i64 %n, 1",
         " %go = icmp ult i64 %n.next, %steps",
         " br i1 %go, label %step, label %done",
@@ -152,6 +179,55 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     ]
     renderer.functions.append("\n".join(lines))
     return renderer.text()
+
+
+def _kernels(
+    plan: Plan, names: dict[Storage, str], declarations: Declarations, shared: bool
+) -> list[str]:
+    """The calls of one step; where threads share work, each on its part, and waits between."""
+    calls = [_call(plan, number, code, names) for number, code in enumerate(plan.codes)]
+    if not shared:
+        return [line for call in calls for line in call]
+    lines: list[str] = []
+    alone = False  # whether the block being written is the first thread's
+    for number, (code, call, meet) in enumerate(
+        zip(plan.codes, calls, barriers(plan), strict=False)
+    ):
+        if alone and (meet or code.units):
+            lines += [f" br label %all{number}", f"all{number}:"]
+            alone = False
+        if meet:
+            lines += _meeting(str(number), declarations)
+        if not code.units and not alone:
+            lines += [f" br i1 %first.thread, label %one{number}, label %all{_after(plan, number)}",
+                      f"one{number}:"]  # fmt: skip
+            alone = True
+        lines += call
+    if alone:
+        lines += [f" br label %all{len(calls)}", f"all{len(calls)}:"]
+    last = barriers(plan)[-1]
+    return lines + (_meeting("last", declarations) if last else [])
+
+
+def _after(plan: Plan, number: int) -> int:
+    """The next kernel, after one of the first thread alone, that others have a part in."""
+    meets = barriers(plan)
+    for later in range(number + 1, len(plan.codes)):
+        if plan.codes[later].units or meets[later]:
+            return later
+    return len(plan.codes)
+
+
+def _meeting(name: str, declarations: Declarations) -> list[str]:
+    """All threads wait for each other, if there are several."""
+    function = barrier(declarations)
+    return [
+        f" br i1 %alone, label %met.{name}, label %meet.{name}",
+        f"meet.{name}:",
+        f" call void {function}(ptr %sync, i64 %threads)",
+        f" br label %met.{name}",
+        f"met.{name}:",
+    ]
 
 
 def _place(plan: Plan, storage: Storage) -> str:
@@ -169,7 +245,10 @@ def _call(plan: Plan, number: int, code: LoopCode, names: dict[Storage, str]) ->
             lines.append(f" {name} = {_place(plan, storage)}")
         operands.append(f"ptr {name}")
     if code.units:
-        operands += ["i64 0", f"i64 {code.units}"]
+        for word, which in (("from", "%thread"), ("to", "%thread.next")):
+            lines += [f" %{word}{number}.all = mul i64 {which}, {code.units}",
+                      f" %{word}{number} = udiv i64 %{word}{number}.all, %threads"]  # fmt: skip
+            operands.append(f"i64 %{word}{number}")
     function = code.name if code.model is None else code.model.name
     return [*lines, f" call void @{function}({', '.join(operands)})"]
 
@@ -185,10 +264,14 @@ def _collecting(
     memcpy = "@llvm.memcpy.p0.p0.i64"
     renderer.declarations.need(memcpy, f"declare void {memcpy}(ptr, ptr, i64, i1)")
     return [
+        " br i1 %first.thread, label %collect, label %collected",
+        "collect:",
         f" %skip = mul i64 %n, {count}",
         " %there = getelementptr i8, ptr %out, i64 %skip",
         f" call void @llvm.memcpy.p0.p0.i64(ptr %there, ptr {names[layout.storage]}, "
         f"i64 {count}, i1 false)",
+        " br label %collected",
+        "collected:",
     ]
 
 

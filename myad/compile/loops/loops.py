@@ -236,6 +236,14 @@ def check(code: LoopCode) -> LoopCode:
     return code
 
 
+def statements(body: list[Statement]) -> Iterator[Statement]:
+    """Every statement, those inside loops included."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, Loop):
+            yield from statements(statement.body)
+
+
 def _accesses(
     body: list[Statement], scope: frozenset[Axis]
 ) -> Iterator[tuple[Value | Store, frozenset[Axis]]]:

@@ -13,12 +13,13 @@ from myad.compile.schedule.layout import Layout, Machine
 from myad.compile.schedule.order import by_layout, set_order
 from myad.compile.schedule.registers import LONG_ROW, inner_chunks, register_block, unrolled
 from myad.compile.schedule.schedule import Schedule
+from myad.compile.schedule.share import set_shared
 from myad.compile.schedule.search import cheapest, kernel_dtype
 
 
 def choose(kernel: Kernel, layouts: dict[Buffer, Layout], machine: Machine) -> Schedule:
     """The schedule of `kernel` for these layouts."""
-    _, vector = cheapest(kernel, layouts, machine)
+    cost, vector = cheapest(kernel, layouts, machine)
     lanes = machine.lanes_for(vector.size, kernel_dtype(kernel)) if vector else 1
     schedule = Schedule(vector, lanes)
     vectors = -(-vector.size // lanes) if vector else 1
@@ -30,7 +31,7 @@ def choose(kernel: Kernel, layouts: dict[Buffer, Layout], machine: Machine) -> S
         if vector is not None and not inside:
             schedule.block = {vector: lanes * min(vectors, LONG_ROW)}
         set_order(kernel, schedule, layouts, machine)
-        return schedule
+        return schedule  # zeros come first, and all of them: one thread's
     along = 1 if inside else vectors
     block, chunks = register_block(kernel, parallel, along, vector, layouts, machine)
     schedule.block = block
@@ -50,4 +51,5 @@ def choose(kernel: Kernel, layouts: dict[Buffer, Layout], machine: Machine) -> S
     elif vector is not None:
         schedule.block = {**block, vector: lanes * chunks}
     set_order(kernel, schedule, layouts, machine)
+    set_shared(kernel, schedule, cost)
     return schedule

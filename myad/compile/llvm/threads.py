@@ -1,0 +1,113 @@
+"""Threads in native code: who runs which part of a step, and where they wait for one another.
+
+All threads run the same loop over the steps. A kernel whose work is dealt out is run by each thread
+on its own units, any other by the first thread alone. Before a kernel that touches what another
+thread has written or still reads, all meet at a barrier.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+
+from myad.compile.dtypes import BYTES
+from myad.compile.llvm.ir import Declarations
+from myad.compile.loops.loops import LoopCode, Store, Zero, statements
+from myad.compile.loops.plan import Plan
+from myad.compile.schedule.layout import Storage
+
+SPINS = 4000  # looks at the barrier before the processor is given up: some ten microseconds
+WORDS = 32  # i64 of the memory that threads meet in: arrived, round, the yield function; a line each
+
+Span = tuple[object, int, int]
+
+
+def barriers(plan: Plan) -> list[bool]:
+    """For each kernel whether all threads meet before it; one more for the end of a step.
+
+    Each kernel that is dealt out is met by every thread; what one thread alone did since the last
+    meeting needs none for what it does next.
+    """
+    found: list[bool] = []
+    since: list[tuple[bool, list[Span], list[Span]]] = []
+    for code in plan.codes:
+        shared = code.units > 0
+        reads, writes = _spans(plan, code)
+        meets = any(
+            (shared or other)
+            and (_overlap(writes, earlier_reads) or _overlap(writes, earlier_writes)
+                 or _overlap(reads, earlier_writes))
+            for other, earlier_reads, earlier_writes in since
+        )  # fmt: skip
+        if meets:
+            since = []
+        since.append((shared, reads, writes))
+        found.append(meets)
+    return [*found, True]
+
+
+def _spans(plan: Plan, code: LoopCode) -> tuple[list[Span], list[Span]]:
+    """The memory that a kernel reads, and that it writes."""
+    formal = code.storages if code.model is None else code.model.storages
+    written = {statement.storage for statement in statements(code.body)
+               if isinstance(statement, Store | Zero)}  # fmt: skip
+    reads, writes = [], []
+    for name, storage in zip(formal, code.storages, strict=True):
+        (writes if name in written else reads).append(_span(plan, storage))
+    return reads + writes, writes
+
+
+def _span(plan: Plan, storage: Storage) -> Span:
+    """Where a storage lies: in the arena, or in memory of the caller's."""
+    if storage not in plan.offsets:
+        return storage, 0, 1
+    first = plan.offsets[storage]
+    return "arena", first, first + storage.size * BYTES[storage.dtype]
+
+
+def _overlap(some: Sequence[Span], others: Sequence[Span]) -> bool:
+    return any(a[0] == b[0] and a[1] < b[2] and b[1] < a[2] for a in some for b in others)
+
+
+def barrier(declarations: Declarations) -> str:
+    """The name of the function that returns when all threads have called it.
+
+    A counter of those who arrived and the number of the round: Mellor-Crummey & Scott 1991, section
+    3.1. Waiting threads look at the round for a while, then offer their processor to others.
+    """
+    pause = ""
+    if platform.machine().lower() in ("x86_64", "amd64", "i686"):
+        declarations.need("@llvm.x86.sse2.pause", "declare void @llvm.x86.sse2.pause()")
+        pause = " call void @llvm.x86.sse2.pause()\n"
+    declarations.need("@barrier", f"""define internal void @barrier(ptr %sync, i64 %threads) #0 {{
+entry:
+ %round = getelementptr i64, ptr %sync, i64 8
+ %give = getelementptr i64, ptr %sync, i64 16
+ %now = load atomic i64, ptr %round acquire, align 8
+ %before = atomicrmw add ptr %sync, i64 1 acq_rel
+ %arrived = add i64 %before, 1
+ %last = icmp eq i64 %arrived, %threads
+ br i1 %last, label %open, label %wait
+open:
+ store atomic i64 0, ptr %sync monotonic, align 8
+ %next = add i64 %now, 1
+ store atomic i64 %next, ptr %round release, align 8
+ ret void
+wait:
+ %looks = phi i64 [0, %entry], [%more, %look], [0, %tired]
+ %seen = load atomic i64, ptr %round acquire, align 8
+ %same = icmp eq i64 %seen, %now
+ br i1 %same, label %look, label %done
+look:
+{pause} %more = add i64 %looks, 1
+ %long = icmp ugt i64 %more, {SPINS}
+ br i1 %long, label %tired, label %wait
+tired:
+ %yield = load ptr, ptr %give
+ call i32 %yield()
+ br label %wait
+done:
+ ret void
+}}
+""")  # fmt: skip
+    return "@barrier"

@@ -13,6 +13,7 @@ from myad.compile.kernels.kernel import Kernel
 from myad.compile.kernels.names import name_apart
 from myad.compile.kernels.narrow import narrow
 from myad.compile.kernels.pack import apart, packed
+from myad.compile.kernels.parts import in_parts
 from myad.compile.kernels.split import split_dimensions
 from myad.compile.kernels.state import place_state
 from myad.compile.loops.codes import codes_of
@@ -53,7 +54,7 @@ def build(
         kernels = fuse(narrow(kernels, set(outputs)), set(outputs))
     kernels = place_state(kernels, inputs, outputs, state or {})
     if "pack" not in without:
-        kernels = packed(apart(kernels, machine))
+        kernels = packed(in_parts(apart(kernels, machine)))
     if "split" not in without:
         kernels = split_dimensions(kernels)
     used = _buffers_of(kernels, inputs, outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from myad.compile.kernels.expr import Buffer, loads
+from myad.compile.kernels.expr import Buffer, Load, loads
 from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.schedule.footprint import NEAR, PAGE, USABLE, Operand
@@ -54,17 +54,14 @@ def register_block(
         each = [operand.bytes(extent) for operand in operands]
         return sum(each) / turns if sum(each) > room else 0.0
 
-    used = [{axis for part in load.index for axis in part.terms} for load in reads]
-    moves = [[axis in axes for axis in parallel] + [vector in axes] for axes in used]
-    sizes = [axis.size for axis in parallel] + [vectors]
+    model = _Model([axis.size for axis in parallel] + [vectors],
+                   [_slides(load, [*parallel, vector], kernel.reduced) for load in reads],
+                   machine.registers)  # fmt: skip
     best: tuple[tuple[float, int], tuple[int, ...]] | None = None
-    for counts in _blocks(sizes, machine.registers):
-        loaded = [prod(n for n, here in zip(counts, moving, strict=True) if here)
-                  for moving in moves]  # fmt: skip
-        # one operand stays in registers, the others pass through one at a time
-        if prod(counts) + min(loaded, default=0) + 1 > machine.registers and prod(counts) > 1:
+    for counts in _blocks(model.sizes, machine.registers):
+        if not model.fits(counts):
             continue
-        cycles = _cycles(counts, sizes, moves, 0.0 if small else fetched(counts))
+        cycles = model.cycles(counts, 0.0 if small else fetched(counts))
         away = sum(n > 1 and far for n, far in zip(counts, distant, strict=False))
         score = cycles * (1 + DISTANCE * away), -prod(counts)
         if best is None or score < best[0]:
@@ -88,29 +85,56 @@ def _blocks(sizes: list[int], limit: int) -> Iterator[tuple[int, ...]]:
                 yield (n, *rest)
 
 
-def _cycles(
-    counts: tuple[int, ...], sizes: list[int], moves: list[list[bool]], fetched: float
-) -> float:
-    """Cycles per multiply-add of a block and of the smaller ones at the ends of the axes.
+def _slides(load: Load, axes: list[Axis | None], reduced: list[Axis]) -> list[int]:
+    """For each axis how many values of a reduced axis `load` slides over beside it; 0: it stays."""
+    found = []
+    for axis in axes:
+        parts = [part for part in load.index if axis in part.terms] if axis is not None else []
+        beside = [other.size for part in parts for other in reduced if other in part.terms]
+        found.append(max(beside, default=1) if parts else 0)
+    return found
 
-    `fetched`: bytes per turn from behind the first-level cache; they come while others compute,
-    until the way is full.
-    """
-    parts = []
-    for n, size in zip(counts, sizes, strict=True):
-        whole, rest = divmod(size, n)
-        parts.append([(n, whole), *([(rest, 1)] if rest else [])])
-    total = 0.0
-    places: list[tuple[tuple[int, ...], int]] = [((), 1)]
-    for options in parts:
-        places = [((*here, n), times * more) for here, times in places for n, more in options]
-    for here, times in places:
-        sums = prod(here)
-        loaded = sum(prod(n for n, moving in zip(here, row, strict=True) if moving)
-                     for row in moves)  # fmt: skip
-        busy = max(START * sums + MOVE * loaded, START * loaded, WAIT)
-        total += times * (max(busy, fetched / WAY) + fetched * NEAR)
-    return total / prod(sizes) * (1 + 0.02 * (len(places) - 1))
+
+class _Model:
+    """What a block costs: `sizes` of the axes, and how each operand moves with them."""
+
+    def __init__(self, sizes: list[int], slides: list[list[int]], registers: int) -> None:
+        self.sizes, self.slides, self.registers = sizes, slides, registers
+
+    def fits(self, counts: tuple[int, ...]) -> bool:
+        """Whether the sums leave registers: for one operand that stays, and one passing through."""
+        sums = prod(counts)
+        fewest = min((self.loaded(counts, row, shared=False) for row in self.slides), default=0)
+        return sums == 1 or sums + fewest + 1 <= self.registers
+
+    @staticmethod
+    def loaded(counts: tuple[int, ...], row: list[int], *, shared: bool) -> float:
+        """Loads of one operand for a turn; fewer where a window shares them with the next turn."""
+        total = 1.0
+        for n, width in zip(counts, row, strict=True):
+            if width:
+                total *= (n + width - 1) / width if shared else n
+        return total
+
+    def cycles(self, counts: tuple[int, ...], fetched: float) -> float:
+        """Cycles per multiply-add of a block and of the smaller ones at the ends of the axes.
+
+        `fetched`: bytes per turn from behind the first-level cache; they come while others compute,
+        until the way is full.
+        """
+        places: list[tuple[tuple[int, ...], int]] = [((), 1)]
+        for n, size in zip(counts, self.sizes, strict=True):
+            whole, rest = divmod(size, n)
+            options = [(n, whole), *([(rest, 1)] if rest else [])]
+            places = [((*here, m), times * more) for here, times in places for m, more in options]
+        total = 0.0
+        for here, times in places:
+            sums = prod(here)
+            shared = sums <= self.registers // 2
+            loaded = sum(self.loaded(here, row, shared=shared) for row in self.slides)
+            busy = max(START * sums + MOVE * loaded, START * loaded, WAIT)
+            total += times * (max(busy, fetched / WAY) + fetched * NEAR)
+        return total / prod(self.sizes) * (1 + 0.02 * (len(places) - 1))
 
 
 def small_block(kernel: Kernel, parallel: list[Axis], vectors: int) -> tuple[dict[Axis, int], int]:
@@ -145,10 +169,10 @@ def unrolled(
     """
     chosen: dict[Axis, int] = {}
     count = each * max(1, len(kernel.body_nodes) // LONG_BODY)
-    free = machine.registers - prod(block.values())
-    partners = {axis: _partners(kernel, axis, block) for axis in reduced}
+    roomy = prod(block.values()) <= machine.registers // 2  # what is shared stays in registers
+    partners = {axis: _partners(kernel, axis, block) if roomy else 1 for axis in reduced}
     for axis in sorted(reduced, key=lambda a: -partners[a]):
-        if 1 < partners[axis] < free:  # what is shared has to stay in registers
+        if partners[axis] > 1:
             fits = [n for n in range(2, axis.size + 1) if axis.size % n == 0]
             chosen[axis] = max((n for n in fits if count * n <= MAX_SHARED), default=1)
             count *= chosen[axis]
@@ -162,11 +186,6 @@ def unrolled(
 
 
 def _partners(kernel: Kernel, axis: Axis, block: dict[Axis, int]) -> int:
-    """How many values that the register block loads share a dimension of a buffer with `axis`."""
-    most = 1
-    for load in loads(kernel.body):
-        if any(axis in part.terms and any(n > 1 and other in part.terms for other, n in block.items())
-               for part in load.index):  # fmt: skip
-            used = {other for part in load.index for other in part.terms}
-            most = max(most, prod(n for other, n in block.items() if other in used))
-    return most
+    """How many values of the register block share a dimension of some buffer with `axis`."""
+    return max((n for load in loads(kernel.body) for part in load.index if axis in part.terms
+                for other, n in block.items() if other in part.terms), default=1)  # fmt: skip

@@ -140,6 +140,8 @@ def _(dx, z, dz, kernel, *, size, strides, dilation):
 def _(dz, kernel, *, size, strides, dilation):
     # Each pixel gathers what it gave: dz, spread by the strides and surrounded by zeros,
     # correlated with the kernel turned by 180 degrees and its channels exchanged.
+    if strides != (1, 1) and dilation == (1, 1):
+        return _by_phases(dz, kernel, size, strides)
     kh, kw, _, f = kernel.shape
     top, left = (kh - 1) * dilation[0], (kw - 1) * dilation[1]
     n, oh, ow, _ = dz.shape
@@ -157,6 +159,70 @@ def _(dz, kernel, *, size, strides, dilation):
         steps=(-1, -1, 1, 1),
     )
     return correlate2d(around, turned, strides=(1, 1), dilation=dilation)
+
+
+def _by_phases(dz, kernel, size, strides):
+    """The input gradient without the zeros between the pixels that strides spread.
+
+    Pixels whose places leave the same rest when divided by the strides are reached by the same
+    elements of the kernel, and by these as if by a convolution without strides.
+    """
+    pixels = tuple(-(-n // s) for n, s in zip(size, strides, strict=True))
+    parts = []
+    for p in range(strides[0]):
+        for q in range(strides[1]):
+            some = strided_slice(
+                kernel, starts=(p, q, 0, 0), stops=kernel.shape, steps=(*strides, 1, 1)
+            )
+            if 0 in some.shape:
+                parts.append(np.zeros((dz.shape[0], *pixels, kernel.shape[2]), dz.dtype))
+            else:
+                reach = tuple(o + k - 1 for o, k in zip(dz.shape[1:3], some.shape, strict=False))
+                part = correlate2d_input_gradient(dz, some, size=reach)
+                more = tuple((0, n - r) for n, r in zip(pixels, reach, strict=True))
+                widths = ((0, 0), *more, (0, 0))
+                parts.append(pad(part, widths=widths, value=0.0) if reach != pixels else part)
+    whole = interleave2d(*parts, steps=strides)
+    stops = (dz.shape[0], *size, kernel.shape[2])
+    return strided_slice(whole, starts=(0, 0, 0, 0), stops=stops, steps=(1, 1, 1, 1))
+
+
+@primitive
+def interleave2d(*parts, steps):
+    """Images put together from every s₀-th row and s₁-th column:
+    z[n, s₀·i + p, s₁·j + q, c] = parts[s₁·p + q][n,i,j,c], each of (N, H, W, C).
+    """
+    n, h, w, c = parts[0].shape
+    z = np.empty((n, h * steps[0], w * steps[1], c), parts[0].dtype)
+    for number, part in enumerate(parts):
+        p, q = divmod(number, steps[1])
+        z[:, p :: steps[0], q :: steps[1]] = part
+    return z
+
+
+@interleave2d.shape
+def _(*parts, steps):
+    n, h, w, c = parts[0].shape
+    return Spec((n, h * steps[0], w * steps[1], c), parts[0].dtype)
+
+
+@interleave2d.gradient
+def _(dz, z, *parts, steps):
+    n, h, w, c = dz.shape
+    places = [divmod(number, steps[1]) for number in range(len(parts))]
+    return tuple(
+        strided_slice(dz, starts=(0, p, q, 0), stops=(n, h, w, c), steps=(1, *steps, 1))
+        for p, q in places
+    )
+
+
+@interleave2d.kernel
+def _(k, *parts, steps):
+    n, i, j, c = k.axes(*parts[0].shape)
+    p, q = k.axes(*steps)
+    here = k.choose(p * steps[1] + q, [part[n, i, j, c] for part in parts])
+    place = [n, i * steps[0] + p, j * steps[1] + q, c]
+    return k.define(place, here, domain=[n, i, p, j, q, c])
 
 
 @primitive

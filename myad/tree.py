@@ -44,6 +44,7 @@ class Structure(NamedTuple):
 
 
 LEAF = Structure(None, None, ())
+_make_structure = Structure._make
 _NUMBERS = [str(n) for n in range(64)]
 _registered: dict[type, Node] = {}
 _found: dict[Any, Node | None] = {}  # what `_find_node` said of the types met so far
@@ -151,16 +152,32 @@ def _find_node(kind: Any) -> Node | None:
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """The leaves of `tree`, in order, and its structure."""
     found: list[Any] = []
+    structure = _visit(tree, found)
+    return found, structure
 
-    def visit(tree: Any) -> Structure:
-        node = _node_of(type(tree))
+
+def _visit(tree: Any, found: list[Any]) -> Structure:
+    """The structure of `tree`, its leaves added to `found`. At every call of a compiled function:
+    names are not made here, and leaves are not visited on their own."""
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        children, rest = tree, None
+    elif kind is dict:
+        children, rest = tree.values(), tuple(tree)
+    else:
+        node = _node_of(kind)
         if node is None:
             found.append(tree)
             return LEAF
         children, _, rest = node.take(tree)
-        return Structure(type(tree), rest, tuple([visit(child) for child in children]))
-
-    return found, visit(tree)
+    parts = []
+    for child in children:
+        if _found.get(type(child), _found) is None:  # a kind that is known to be a leaf
+            found.append(child)
+            parts.append(LEAF)
+        else:
+            parts.append(_visit(child, found))
+    return _make_structure((kind, rest, tuple(parts)))
 
 
 def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import numpy as np
 
 from myad.compile.dtypes import BYTES, DTYPES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.loops.plan import ALIGN, Plan, view
-from myad.compile.schedule.layout import Layout
+from myad.compile.schedule.layout import CALLERS, Layout
 
 
 class Arena:
@@ -33,12 +34,15 @@ class Arena:
             within = raw[skip:]
         self.bytes = within[: plan.size]
         self.address = self.bytes.ctypes.data
+        self._arrays: dict[Buffer, np.ndarray] = {}
         reset(plan, self.memory)
         for buffer, value in (given or {}).items():
             self.write(buffer, value)
 
     def memory(self, layout: Layout) -> np.ndarray:
-        """The flat memory of one buffer, as elements."""
+        """The flat memory of one buffer, as elements; of the caller's arrays, a stand-in."""
+        if layout.storage.kind in CALLERS:
+            return self._arrays.setdefault(layout.buffer, _empty(layout))
         offset = self.plan.offsets[layout.storage]
         count = layout.size * BYTES[layout.buffer.dtype]
         return self.bytes[offset : offset + count].view(DTYPES[layout.buffer.dtype])
@@ -53,6 +57,11 @@ class Arena:
         layout = self.plan.layouts[buffer]
         return view(layout, self.memory(layout)).reshape(buffer.given).copy()
 
+    @cached_property
+    def addresses(self) -> list[int]:
+        """Where the stand-ins for `plan.arrays` lie."""
+        return [self.memory(self.plan.layouts[b]).ctypes.data for b in self.plan.arrays]
+
     def spoil(self) -> None:
         """Fill with `poison` what no run may rely on: all but inputs, state, constants, borders."""
         if self.poison is None:
@@ -62,6 +71,10 @@ class Arena:
         self.bytes[...] = self.poison
         for memory, value in zip(kept, before, strict=True):
             memory[...] = value
+
+
+def _empty(layout: Layout) -> np.ndarray:
+    return np.zeros(layout.size, DTYPES[layout.buffer.dtype])
 
 
 def lasting(plan: Plan) -> list[Layout]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
 
-from myad.compile.dtypes import BYTES, DTYPES
+from myad.compile.dtypes import BYTES, DTYPES, native
 from myad.compile.kernels.expr import Buffer
 from myad.compile.llvm.arena import Arena, reset
 from myad.compile.llvm.ir import TYPES, conversion
 from myad.compile.llvm.native import NativeModule
+from myad.compile.llvm.pointer import address
 from myad.compile.llvm.render import Renderer
 from myad.compile.loops.interpret import interpret
 from myad.compile.loops.loops import LoopCode
@@ -41,10 +43,12 @@ class Module:
         self._given = {buffer: np.array(value) for buffer, value in (given or {}).items()}
         self._poison = poison
         self._idle: list[Arena] = []  # list.pop and list.append are one step for all threads
-        kinds = (
-            [ctypes.c_void_p] * (3 + len(plan.streams)) + [ctypes.c_int64] * 2 + [ctypes.c_double]
-        )
-        self._run = ctypes.CFUNCTYPE(ctypes.c_double, *kinds)(self.native.address("run"))
+        self._pack = struct.Struct(f"{3 + len(plan.streams) + len(plan.arrays)}P").pack
+        kinds = ctypes.c_double, ctypes.c_char_p, ctypes.c_int64, ctypes.c_double
+        self._run = ctypes.CFUNCTYPE(*kinds)(self.native.address("run"))
+        self._results = [buffer for buffer in plan.arrays if buffer.kind == "result"]
+        self._fresh = [(buffer.given, np.dtype(DTYPES[buffer.dtype])) for buffer in self._results]
+        self._is_plain = self._results == plan.outputs
 
     @cached_property
     def own(self) -> Arena:
@@ -62,22 +66,46 @@ class Module:
     @contextmanager
     def arena(self) -> Iterator[Arena]:
         """An arena that nobody else uses meanwhile."""
-        try:
-            arena = self._idle.pop()
-        except IndexError:
-            arena = Arena(self.plan, self._given, self._poison)
+        arena = self._take()
         try:
             yield arena
         finally:
             self._idle.append(arena)
 
+    def _take(self) -> Arena:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Arena(self.plan, self._given, self._poison)
+
     def call(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The outputs for these inputs, as arrays of their own."""
-        with self.arena() as arena:
-            for buffer, value in zip(self.plan.inputs, values, strict=True):
-                arena.write(buffer, value)
-            self.run(arena=arena)
-            return [arena.read(buffer) for buffer in self.plan.outputs]
+        """The outputs for these inputs, as arrays of their own.
+
+        The plan is one of `build(arrays=True)`: inputs are read where they lie, if they lie as
+        C does and in this machine's byte order, and results written into fresh arrays.
+        """
+        values = [native(value) for value in values]
+        results = [np.empty(shape, dtype) for shape, dtype in self._fresh]
+        arena = self._take()
+        try:
+            arena.spoil()
+            self._run(self._pack(arena.address, 0, 0, *map(address, values + results)), 1, 0.0)
+            return results if self._is_plain else self._outputs(values, results, arena)
+        finally:
+            self._idle.append(arena)
+
+    def _outputs(
+        self, values: list[np.ndarray], results: list[np.ndarray], arena: Arena
+    ) -> list[np.ndarray]:
+        """Results, and copies of what is an input, a constant, or returned a second time."""
+        whole = {**dict(zip(self.plan.inputs, values)), **dict(zip(self._results, results))}
+        own = set(self._results)
+        outputs = []
+        for buffer in self.plan.outputs:
+            array = whole[buffer] if buffer in whole else arena.read(buffer)
+            outputs.append(array if buffer in own or buffer not in whole else array.copy())
+            own.discard(buffer)
+        return outputs
 
     def run(
         self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1,
@@ -90,11 +118,11 @@ class Module:
         """
         arena = self.own if arena is None else arena
         arena.spoil()
-        batch = self.plan.streams[0].shape[0] if self.plan.streams else 0
         where = rows.ctypes.data if rows is not None else 0
         pointers = [stream.ctypes.data for stream in streams]
         kept = out.ctypes.data if out is not None else 0
-        return self._run(arena.address, where, kept, *pointers, steps, batch, total)
+        table = self._pack(arena.address, where, kept, *pointers, *arena.addresses)
+        return self._run(table, steps, total)
 
     def collected(self, steps: int) -> np.ndarray:
         """Room for the collected output of `steps` steps."""
@@ -114,21 +142,29 @@ class Module:
 
 
 def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> str:
-    """The LLVM IR of a plan: its kernels, and `run(arena, rows, out, streams…, steps, batch)`."""
+    """The LLVM IR of a plan: its kernels, and `run(table, steps, before)`.
+
+    `table` holds the addresses of the arena, the row numbers, the room for what is collected, the
+    streams and the arrays of the plan, in this order.
+    """
     renderer = Renderer()
     for code in plan.codes:
         if code.model is None:
             renderer.function(code)
-    streams = [plan.layouts[buffer].storage for buffer in plan.streams]
-    names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
-    arguments = "".join(f", ptr {name}" for name in names.values())
+    callers = [plan.layouts[buffer].storage for buffer in [*plan.streams, *plan.arrays]]
+    names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(callers)}
+    batch = plan.streams[0].shape[0] if plan.streams else 0
     lines = [
-        f"define double @run(ptr %arena, ptr %rows, ptr %out{arguments}, "
-        "i64 %steps, i64 %batch, double %before) #0 {",
+        "define double @run(ptr %table, i64 %steps, double %before) #0 {",
         "entry:",
     ]
+    for place, name in enumerate(["%arena", "%rows", "%out", *names.values()]):
+        lines += [
+            f" {name}.at = getelementptr ptr, ptr %table, i64 {place}",
+            f" {name} = load ptr, ptr {name}.at",
+        ]
     ends = [layout.storage for layout in map(plan.layouts.get, plan.outputs) if layout]
-    for storage in dict.fromkeys(ends):
+    for storage in [end for end in dict.fromkeys(ends) if end in plan.offsets]:
         names[storage] = f"%p{len(names)}"
         lines.append(f" {names[storage]} = {_place(plan, storage)}")
     lines += [
@@ -136,7 +172,7 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
         "step:",
         " %n = phi i64 [0, %entry], [%n.next, %step]",
         " %total = phi double [%before, %entry], [%sum, %step]",
-        " %first = mul i64 %n, %batch",
+        f" %first = mul i64 %n, {batch}",
         " %here = getelementptr i32, ptr %rows, i64 %first",
     ]
     for number, code in enumerate(plan.codes):

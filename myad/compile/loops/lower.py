@@ -44,7 +44,8 @@ class _Lowering(Access):
     def code(self) -> LoopCode:
         """The whole nest."""
         kernel, vector = self.kernel, self.schedule.vector
-        if kernel.accumulate:
+        fresh = kernel.output.kind == "result" and kernel.output.fill is not None
+        if kernel.accumulate or fresh:
             self.build.zero(self.layouts[kernel.output].storage)
         pieces = self.pieces() if vector in kernel.parallel else [_Piece([(affine(0), 1)])]
         for piece in pieces:

@@ -11,8 +11,9 @@ from myad.compile.kernels.expr import Buffer
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.loops.loops import LoopCode
 from myad.compile.program.program import Program
-from myad.compile.schedule.layout import Layout, Storage
+from myad.compile.schedule.layout import CALLERS, Layout, Storage
 
+OUTSIDE = (*CALLERS, "stream_rows")  # kinds of storages that are not in the arena
 ALIGN = 64  # bytes: a cache line, and the widest vector
 
 
@@ -23,7 +24,7 @@ class Plan:
     Fields: `program` after simplification; `kernels` in the order they run; `layouts` by buffer;
     `codes` loop code by kernel; `offsets` bytes from the start of the arena by storage; `size`
     bytes of the arena; `inputs`, `outputs` buffers by position; `streams` the inputs that stay
-    the caller's; `constants` their values.
+    the caller's, by row; `constants` their values.
     """
 
     program: Program
@@ -36,6 +37,12 @@ class Plan:
     constants: dict[Buffer, np.ndarray]
     offsets: dict[Storage, int] = field(default_factory=dict)
     size: int = 0
+
+    @property
+    def arrays(self) -> list[Buffer]:
+        """Arguments and results: whole arrays in the caller's memory."""
+        ours = dict.fromkeys([*self.inputs, *self.outputs])
+        return [buffer for buffer in ours if buffer.kind in ("argument", "result")]
 
     @property
     def loops(self) -> str:
@@ -67,7 +74,7 @@ def place(result: Plan) -> None:
     placed = _Placed(len(result.layouts))
     forever = len(result.kernels)
     sized = sorted(
-        (b for b in result.layouts if not b.kind.startswith("stream")),
+        (b for b, layout in result.layouts.items() if layout.storage.kind not in OUTSIDE),
         key=lambda b: -result.layouts[b].size,
     )
     for buffer in sized:

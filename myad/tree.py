@@ -8,7 +8,7 @@ as in JAX, and do the same.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from myad.errors import OptionError, TreeError
@@ -183,22 +183,28 @@ def _visit(tree: Any, found: list[Any]) -> Structure:
 def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
     """The tree of that structure with these leaves. Raises TreeError if their number differs."""
     rest = iter(leaves)
+    try:
+        tree = _build(structure, rest)
+    except StopIteration:
+        raise TreeError(f"tree: too few leaves for {structure}.") from None
     end = object()
-
-    def build(part: Structure) -> Any:
-        if part.kind is None:
-            leaf = next(rest, end)
-            if leaf is end:
-                raise TreeError(f"tree: too few leaves for {structure}.")
-            return leaf
-        node = _node_of(part.kind)
-        assert node is not None, part.kind
-        return node.make(part.rest, [build(child) for child in part.children])
-
-    tree = build(structure)
     if next(rest, end) is not end:
         raise TreeError(f"tree: too many leaves for {structure}.")
     return tree
+
+
+def _build(part: Structure, rest: Iterator[Any]) -> Any:
+    kind = part.kind
+    if kind is None:
+        return next(rest)
+    children = [next(rest) if child is LEAF else _build(child, rest) for child in part.children]
+    if kind is tuple:  # these two make up most results
+        return tuple(children)
+    if kind is dict:
+        return dict(zip(part.rest, children, strict=True))
+    node = _node_of(kind)
+    assert node is not None, kind
+    return node.make(part.rest, children)
 
 
 def named_leaves(tree: Any, name: str = "") -> list[tuple[str, Any]]:

@@ -74,8 +74,9 @@ class Call:
     """One call of a compiled function.
 
     Fields: `arrays` what is given to the program, in order, and `key` all that the program depends
-    on, nesting, shapes, dtypes, numbers and static arguments, both after `read()`; `is_boxed` whether an argument is a Tensor; `is_followed` whether one is differentiated, or a
-    program is being recorded: the call then belongs to that.
+    on, nesting, shapes, dtypes, numbers and static arguments, both after `read()`; `is_boxed`
+    whether an argument is a Tensor; `is_followed` whether one is differentiated, or a program is
+    being recorded: the call then belongs to that.
     """
 
     def __init__(

@@ -20,19 +20,18 @@ class Arena:
         given: values of inputs that stay.
         poison: a byte with which everything is filled that the program must write before it reads
             it, when the arena is made and by `spoil`; for tests. By default memory is zero.
-        within: bytes to work in, at least `plan.size`, whatever they hold; for tests, too.
+        room: makes the memory, size in bytes -> array of bytes, whatever they hold; for tests, too.
     """
 
     def __init__(
         self, plan: Plan, given: Mapping[Buffer, np.ndarray] | None = None,
-        poison: int | None = None, within: np.ndarray | None = None,
+        poison: int | None = None, room: Callable[[int], np.ndarray] | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.poison = plan, poison
-        if within is None:
-            raw = np.full(plan.size + ALIGN, poison or 0, np.uint8)
-            skip = -raw.ctypes.data % ALIGN
-            within = raw[skip:]
-        self.bytes = within[: plan.size]
+        self._room = room or _zeros
+        self.bytes = self._room(plan.size)
+        if poison is not None:
+            self.bytes[...] = poison
         self.address = self.bytes.ctypes.data
         self._arrays: dict[Buffer, np.ndarray] = {}
         reset(plan, self.memory)
@@ -41,11 +40,14 @@ class Arena:
 
     def memory(self, layout: Layout) -> np.ndarray:
         """The flat memory of one buffer, as elements; of the caller's arrays, a stand-in."""
+        buffer, dtype = layout.buffer, DTYPES[layout.buffer.dtype]
+        count = layout.size * BYTES[buffer.dtype]
         if layout.storage.kind in CALLERS:
-            return self._arrays.setdefault(layout.buffer, _empty(layout))
+            if buffer not in self._arrays:
+                self._arrays[buffer] = self._room(count).view(dtype)
+            return self._arrays[buffer]
         offset = self.plan.offsets[layout.storage]
-        count = layout.size * BYTES[layout.buffer.dtype]
-        return self.bytes[offset : offset + count].view(DTYPES[layout.buffer.dtype])
+        return self.bytes[offset : offset + count].view(dtype)
 
     def write(self, buffer: Buffer, array: np.ndarray) -> None:
         """Set the value of an input."""
@@ -73,8 +75,11 @@ class Arena:
             memory[...] = value
 
 
-def _empty(layout: Layout) -> np.ndarray:
-    return np.zeros(layout.size, DTYPES[layout.buffer.dtype])
+def _zeros(size: int) -> np.ndarray:
+    """`size` bytes of zeros that begin at a multiple of `ALIGN`."""
+    raw = np.zeros(size + ALIGN, np.uint8)
+    skip = -raw.ctypes.data % ALIGN
+    return raw[skip : skip + size]
 
 
 def lasting(plan: Plan) -> list[Layout]:

@@ -98,7 +98,8 @@ class Module:
         self, values: list[np.ndarray], results: list[np.ndarray], arena: Arena
     ) -> list[np.ndarray]:
         """Results, and copies of what is an input, a constant, or returned a second time."""
-        whole = {**dict(zip(self.plan.inputs, values)), **dict(zip(self._results, results))}
+        buffers = (*self.plan.inputs, *self._results)
+        whole = dict(zip(buffers, (*values, *results), strict=True))
         own = set(self._results)
         outputs = []
         for buffer in self.plan.outputs:

@@ -24,7 +24,8 @@ def _asked(array: np.ndarray) -> int:
 def _quickest() -> Callable[[np.ndarray], int]:
     """The quick way, if it gives what NumPy says of arrays at several places."""
     whole = np.zeros(4096, np.uint8)
-    arrays = [whole, whole[17:], whole[64:128].reshape(8, 8), np.empty(0), np.array(1.0)]
+    parts = whole[17:], whole[64:128].reshape(8, 8)
+    arrays: list[np.ndarray] = [whole, *parts, np.empty(0), np.array(1.0)]
     return _in_header if all(_in_header(x) == _asked(x) for x in arrays) else _asked
 
 

@@ -109,7 +109,6 @@ class _Text:
     def integer(self, value: int) -> str:
         return self._all(self.scalar_int, str(value))
 
-
     def fused(self, x: str, y: str, z: str) -> str:
         """x·y + z, rounded once."""
         return f"call {self.kind} {self.fma}({self.kind} {x}, {self.kind} {y}, {self.kind} {z})"

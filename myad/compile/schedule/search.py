@@ -28,7 +28,7 @@ MAX_SHARED = 256  # the same where neighbours share loads
 LONG_BODY = 16  # nodes of a body that counts for two and more multiply-adds when written out
 MAX_WRITTEN = 512  # operations of one block of an elementwise kernel
 MAX_CHANGES = 8  # of one buffer's layout: the descent ends, however large the program
-RELAID_COST = 3.0  # of copying one element of the caller's into another order: a scalar load, a store
+RELAID_COST = 3.0  # of one element copied into another order: a load and a store of its own
 LONG_ROW = 8  # vectors in a row that are written out when the row does not divide evenly
 
 

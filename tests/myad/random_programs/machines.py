@@ -11,6 +11,7 @@ import mmap
 import sys
 from collections.abc import Callable
 from functools import cache
+from itertools import count
 from typing import Any
 from unittest import mock
 
@@ -36,7 +37,8 @@ class Function:
     def __init__(self, program: RandomProgram, machine: Machine) -> None:
         self.program = program
         recorded, _ = trace(program.function(), *program.inputs.values())
-        self.plan = build(recorded, machine, state=program.places)
+        arrays = not program.places and program.steps == 1  # as `jit` compiles
+        self.plan = build(recorded, machine, state=program.places, arrays=arrays)
 
     def interpreted(self) -> Arrays:
         """The results by the interpreter of loop code."""
@@ -118,14 +120,20 @@ def _call(program: RandomProgram, run: Callable[[], Any]) -> None:
 
 
 def _fill(module: Module, filling: str) -> None:
-    words = -(-module.plan.size // 4)
-    memory = _guarded(4 * words)
-    memory[...] = np.full(words, FILLINGS[filling], np.uint32).view(np.uint8)
-    module.own = Arena(module.plan, within=memory)
+    """Let `module` work in memory that holds `filling`, the caller's arrays included."""
+    numbers = count()
+
+    def room(size: int) -> np.ndarray:
+        memory = _guarded(size, next(numbers))
+        word = np.array([FILLINGS[filling]], np.uint32).view(np.uint8)
+        memory[...] = np.resize(word, size)
+        return memory
+
+    module.own = Arena(module.plan, room=room)
 
 
 @cache
-def _pages(count: int) -> np.ndarray:
+def _pages(count: int, number: int) -> np.ndarray:
     """Memory between two pages that nothing may touch, where the system can do that."""
     block = mmap.mmap(-1, (count + 2) * mmap.PAGESIZE)
     whole = np.frombuffer(block, np.uint8)
@@ -137,7 +145,7 @@ def _pages(count: int) -> np.ndarray:
     return whole[mmap.PAGESIZE : -mmap.PAGESIZE]
 
 
-def _guarded(size: int) -> np.ndarray:
-    """`size` bytes that end where a forbidden page begins."""
-    pages = _pages(-(-size // mmap.PAGESIZE) or 1)
+def _guarded(size: int, number: int) -> np.ndarray:
+    """`size` bytes that end where a forbidden page begins; others for each `number`."""
+    pages = _pages(-(-size // mmap.PAGESIZE) or 1, number)
     return pages[len(pages) - size :]

@@ -28,6 +28,7 @@ import numpy as np
 
 import myad
 from myad.compile.llvm.module import Module
+from myad.compile.load import module_of
 from myad.tree import leaves
 
 Case = tuple[str, Callable[..., Any], Callable[..., Any], tuple[Any, ...]]
@@ -131,9 +132,9 @@ def kernels(module: Module, values: list[np.ndarray]) -> Iterator[tuple[float, s
         if code.model is not None:
             yield 0.0, f"{kernel.name}, as {alike[code.model.name].name}"
             continue
-        alone = Module(dataclasses.replace(plan, kernels=[kernel], codes=[code]))
-        for buffer, value in zip(plan.inputs, values, strict=True):
-            alone.write(buffer, np.asarray(value))
+        alone = module_of(dataclasses.replace(plan, kernels=[kernel], codes=[code]))
+        for place, value in zip(alone.inputs, values, strict=True):
+            alone.write(place, np.asarray(value))
         yield min(seconds(alone.run, 1) for _ in range(50)), str(kernel)
 
 

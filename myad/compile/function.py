@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from myad.compile.arguments import Call, static_arguments
-from myad.compile.build import build
 from myad.compile.dtypes import native
 from myad.compile.llvm.module import Module
-from myad.compile.llvm.native import host
+from myad.compile.load import load
 from myad.compile.program.trace import Argument, trace
 from myad.core import Tensor
 from myad.errors import CompileError, DataError
@@ -119,7 +118,7 @@ class CompiledFunction:
         found, structure = flatten(result)
         if any(type(leaf) is Tensor and leaf.tracked for leaf in found):
             return None
-        module = Module(build(program, host(), arrays=True))
+        module = load(program, arrays=True)
         with self._lock:
             entry = _Entry(module, structure, self._hits + self._misses)
             self._compiled[call.key] = entry
@@ -173,9 +172,7 @@ class CompiledPredict:
         batch = Argument((self.batch_size, *self._example.shape), dtype, "images")
         program, _ = trace(apply, parameters, batch, names=("parameter", "images"))
         values = [np.asarray(leaf) for leaf in leaves(parameters)]
-        plan = build(program, host(), streams=(len(values),))
-        given = dict(zip(plan.inputs, values, strict=False))
-        self._module = Module(plan, collect=0, given=given)
+        self._module = load(program, streams=(len(values),), collect=0, given=values)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The outputs, (N, …), for images of the shape and dtype compiled for."""

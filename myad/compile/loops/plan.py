@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from myad.compile.dtypes import BYTES, DTYPES
+from myad.compile.dtypes import BYTES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.loops.loops import LoopCode
+from myad.compile.places import ALIGN, Place, Places
 from myad.compile.program.program import Program
 from myad.compile.schedule.layout import CALLERS, Layout, Storage
 
 OUTSIDE = (*CALLERS, "stream_rows")  # kinds of storages that are not in the arena
-ALIGN = 64  # bytes: a cache line, and the widest vector
 
 
 @dataclass
@@ -113,8 +113,27 @@ class _Placed:
         self.count += 1
 
 
-def view(layout: Layout, memory: np.ndarray) -> np.ndarray:
-    """A writable window on the elements of a buffer in its flat memory."""
-    width = BYTES[layout.buffer.dtype]
-    strides = tuple(step * width for step in layout.strides)
-    return np.ndarray(layout.buffer.shape, DTYPES[layout.buffer.dtype], memory, strides=strides)
+def places_of(plan: Plan, collect: int | None = None) -> Places:
+    """What running `plan` has to know; `collect` is the number of the output that is kept."""
+    made = place_by_buffer(plan)
+    lasts = {*plan.inputs, *plan.constants}
+    lasting: list[tuple[Place, np.ndarray | float | None]] = [
+        (place, plan.constants.get(buffer, buffer.fill or None))
+        for buffer, place in made.items()
+        if place.offset is not None and (buffer in lasts or buffer.fill is not None)
+    ]
+    return Places(
+        plan.size, [made[b] for b in plan.inputs], [made[b] for b in plan.outputs],
+        [made[b] for b in plan.arrays], lasting, len(plan.streams), collect,
+    )  # fmt: skip
+
+
+def place_by_buffer(plan: Plan) -> dict[Buffer, Place]:
+    """The place of every buffer."""
+    return {
+        buffer: Place(
+            buffer.dtype, buffer.given, buffer.shape, tuple(layout.strides), layout.size,
+            plan.offsets.get(layout.storage), buffer.kind == "argument",
+        )
+        for buffer, layout in plan.layouts.items()
+    }  # fmt: skip

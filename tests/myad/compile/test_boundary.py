@@ -7,7 +7,7 @@ import pytest
 import myad
 from myad.compile.build import build
 from myad.compile.llvm import pointer
-from myad.compile.llvm.module import Module
+from myad.compile.load import module_of
 from myad.compile.program.trace import trace
 from myad.compile.schedule import search
 from myad.compile.schedule.layout import Machine
@@ -124,7 +124,7 @@ def test_every_primitive_reads_and_writes_the_callers_arrays(case, machine, rng)
     inputs = case.inputs(rng, np.dtype("float32"))
     program, _ = trace(lambda *xs: case.op(*xs, **case.static), *inputs)
     wanted = np.asarray(case.op(*inputs, **case.static))
-    (found,) = Module(build(program, machine, arrays=True), poison=0xFF).call(inputs)
+    (found,) = module_of(build(program, machine, arrays=True), poison=0xFF).call(inputs)
     scale = max(1.0, float(np.abs(wanted).max()))
     np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=2e-6 * scale)
     assert found.dtype == wanted.dtype
@@ -154,6 +154,6 @@ def test_machines_have_one_kind_of_rows_for_the_callers_arrays():
         x = rng.standard_normal((5, size)).astype("f4")
         program, _ = trace(lambda x: (myad.exp(x) @ x.T, x * x), x)
         for machine in (Machine(64, 32), Machine(32, 16), Machine(16, 16)):
-            product, square = Module(build(program, machine, arrays=True)).call([x])
+            product, square = module_of(build(program, machine, arrays=True)).call([x])
             np.testing.assert_allclose(product, np.exp(x) @ x.T, rtol=1e-5, atol=1e-6)
             np.testing.assert_array_equal(square, x * x)

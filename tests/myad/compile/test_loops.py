@@ -8,7 +8,7 @@ import pytest
 from myad.compile.kernels.expr import Buffer, cast
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import KernelBuilder, Source
-from myad.compile.llvm.native import NativeModule
+from myad.compile.llvm.native import NativeModule, object_code
 from myad.compile.llvm.render import Renderer
 from myad.compile.loops.interpret import interpret
 from myad.compile.loops.loops import LoopBuilder, check
@@ -146,9 +146,8 @@ def test_every_schedule_gives_the_same_sums(schedule, rng):
     out[:] = 0
     renderer = Renderer()
     renderer.function(code)
-    module = NativeModule(
-        renderer.text().replace("define internal void @sums", "define void @sums")
-    )
+    text = renderer.text().replace("define internal void @sums", "define void @sums")
+    module = NativeModule(object_code(text))
     call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(module.address("sums"))
     call(*(memory[s].ctypes.data for s in code.storages))
     np.testing.assert_allclose(out[:9], x @ y, rtol=1e-5)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from myad.compile.llvm.native import NativeModule
+from myad.compile.llvm.native import NativeModule, object_code
 from myad.compile.llvm.trigonometry import cos, sin
 from myad.compile.llvm.vectormath import exp, log, tanh
 
@@ -22,7 +22,8 @@ def native(function, values, lanes=LANES):
         f"define void @call(ptr %x, ptr %y) {{\n %a = load {kind}, ptr %x, align 4\n"
         f" %b = call {kind} {name}({kind} %a)\n store {kind} %b, ptr %y, align 4\n ret void\n}}"
     )
-    module = NativeModule("\n".join([*sources.values(), caller, "attributes #0 = { nounwind }"]))
+    text = "\n".join([*sources.values(), caller, "attributes #0 = { nounwind }"])
+    module = NativeModule(object_code(text))
     call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(module.address("call"))
     result = np.empty_like(values)
     for first in range(0, len(values), lanes):

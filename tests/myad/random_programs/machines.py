@@ -17,11 +17,13 @@ from unittest import mock
 
 import numpy as np
 
-from myad.compile import training as compiled_training
+from myad.compile import load as loading
 from myad.compile.build import build
 from myad.compile.llvm.arena import Arena
-from myad.compile.llvm.module import Module, run_interpreted
+from myad.compile.llvm.module import Module
+from myad.compile.load import module_of
 from myad.compile.loops.plan import Plan
+from myad.compile.loops.steps import run_interpreted
 from myad.compile.program.trace import trace
 from myad.compile.schedule.layout import Machine
 from myad.compile.training import CompiledTraining
@@ -52,14 +54,14 @@ class Function:
 
     def native(self) -> Callable[[str], Arrays]:
         """What gives the results by machine code, in memory that held a filling before."""
-        module = Module(self.plan)
+        module = module_of(self.plan)
 
         def run(filling: str) -> Arrays:
             _fill(module, filling)
-            for buffer, array in zip(self.plan.inputs, self.program.inputs.values(), strict=True):
-                module.write(buffer, array)
+            for place, array in zip(module.inputs, self.program.inputs.values(), strict=True):
+                module.write(place, array)
             _call(self.program, lambda: module.run(steps=self.program.steps))
-            return [module.read(buffer) for buffer in self.plan.outputs]
+            return [module.read(place) for place in module.outputs]
 
         return run
 
@@ -78,7 +80,7 @@ class Training:
             np.concatenate([program.batch(name, step) for step in range(program.steps)])
             for name in program.streams
         ]
-        with mock.patch.object(compiled_training, "host", return_value=machine):
+        with mock.patch.object(loading, "host", return_value=machine):
             self._training = CompiledTraining(
                 program.step, *self._state, *self._data, batch_size=program.batch_size
             )
@@ -129,7 +131,7 @@ def _fill(module: Module, filling: str) -> None:
         memory[...] = np.resize(word, size)
         return memory
 
-    module.own = Arena(module.plan, room=room)
+    module.own = Arena(module.places, room=room)
 
 
 @cache

@@ -251,10 +251,10 @@ def test_simplification_ends_for_a_rule_that_is_written_with_itself():
 
 def test_a_library_function_of_vectors_is_written_out_once_and_called():
     x = np.ones(64, "f4")
-    program, _ = trace(lambda x: myad.tanh(myad.tanh(x)), x)
+    program, _ = trace(lambda x: (x**2.5) ** 1.5, x)
     ir = render(build(program, MACHINE))
-    assert ir.count("@llvm.tanh.v8f32(") == 2  # its declaration and one call
-    assert ir.count(" @tanh.v8f32(") > 2
+    assert ir.count("@llvm.pow.v8f32(") == 2  # its declaration and one call
+    assert ir.count(" @pow.v8f32(") > 2
 
 
 def test_places_in_memory_are_the_lowest_that_are_free_meanwhile():

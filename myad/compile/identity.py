@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -48,12 +49,27 @@ def _base() -> str | None:
 def sources(folder: Path = PACKAGE, loaded_ns: int = LOADED_NS) -> str | None:
     """A checksum of all Python files in `folder`; None if one is younger than what is loaded."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        if path.stat().st_mtime_ns > loaded_ns:
+    for path in sorted(_python_files(str(folder))):
+        file = os.open(path, os.O_RDONLY)
+        try:
+            status = os.fstat(file)
+            content = os.read(file, status.st_size)
+        finally:
+            os.close(file)
+        if status.st_mtime_ns > loaded_ns or len(content) != status.st_size:
             return None
-        digest.update(f"{path.relative_to(folder)}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(f"{os.path.relpath(path, folder)}\0".encode())
+        digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
+
+
+def _python_files(folder: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:  # three times as quick as `Path.rglob`
+        for entry in entries:
+            if entry.is_dir():
+                yield from _python_files(entry.path)
+            elif entry.name.endswith(".py"):
+                yield entry.path
 
 
 def llvm() -> str | None:

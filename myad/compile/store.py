@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import stat
 import sys
 import time
@@ -129,7 +128,7 @@ def _digest(key: str, content: bytes) -> bytes:
 
 
 def _write_aside(folder: int, name: str, whole: bytes) -> None:
-    aside = f".{name}.{os.getpid()}.{secrets.token_hex(8)}"
+    aside = f".{name}.{os.getpid()}.{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
         with os.fdopen(os.open(aside, flags, 0o600, dir_fd=folder), "wb") as opened:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from myad.compile.dtypes import BYTES
+from myad.compile.llvm.native import processor
 from myad.compile.llvm.trigonometry import cos, sin
 
 _EXP: dict[str, dict[str, Any]] = {
@@ -95,6 +96,16 @@ class _Text:
         self.suffix = dtype if lanes == 1 else f"v{lanes}{dtype}"
         self.fma = f"@llvm.fma.{self.suffix}"
 
+    @property
+    def can_scale(self) -> bool:
+        """Whether these vectors are a register of AVX-512, and the processor has that."""
+        return self.lanes * BYTES[self.dtype] == 64 and processor().has("avx512f")
+
+    @property
+    def scale(self) -> str:
+        """The name of x·2^⌊y⌋, without leaving the range of exponents on the way."""
+        return f"@llvm.x86.avx512.mask.scalef.p{'s' if self.dtype == 'f32' else 'd'}.512"
+
     def _wide(self, scalar: str) -> str:
         return scalar if self.lanes == 1 else f"<{self.lanes} x {scalar}>"
 
@@ -158,18 +169,34 @@ def exp(dtype: str, lanes: int) -> tuple[str, dict[str, str]]:
         f" %down = fcmp olt {kind} %x1, {number(c['low'])}",
         f" %x2 = {t.select('%down', number(c['low']), '%x1')}",
         *_reduced(c, t),
-        # 2ⁿ as 2^⌊n/2⌋·2^(n−⌊n/2⌋): neither factor leaves the range of exponents
+        *(_scaled_at_once(t) if t.can_scale else _scaled_twice(t)),
+        f" ret {kind} %y",
+    ]
+    name = f"@exp.{t.suffix}"
+    sources = t.function(name, lines, inline=True)
+    if t.can_scale:
+        operands = f"{kind}, {kind}, {kind}, i{lanes}, i32"
+        sources[t.scale] = f"declare {kind} {t.scale}({operands})"
+    return name, sources
+
+
+def _scaled_at_once(t: _Text) -> list[str]:
+    """%y = %e·2ⁿ by the instruction that AVX-512 has for it: a third of all of e^x is saved."""
+    operands = f"{t.kind} %e, {t.kind} %n, {t.kind} zeroinitializer, i{t.lanes} -1, i32 4"
+    return [f" %y = call {t.kind} {t.scale}({operands})"]
+
+
+def _scaled_twice(t: _Text) -> list[str]:
+    """%y = %e·2^⌊n/2⌋·2^(n−⌊n/2⌋): neither factor leaves the range of exponents."""
+    return [
         f" %half0 = ashr {t.whole} %whole, {t.integer(1)}",
         f" %half = shl {t.whole} %half0, {t.integer(t.fraction)}",
         f" %rest = sub {t.whole} %power, %half",
         *t.power_of_two("half"),
         *t.power_of_two("rest"),
-        f" %y0 = fmul {kind} %e, %half.factor",
-        f" %y = fmul {kind} %y0, %rest.factor",
-        f" ret {kind} %y",
+        f" %y0 = fmul {t.kind} %e, %half.factor",
+        f" %y = fmul {t.kind} %y0, %rest.factor",
     ]
-    name = f"@exp.{t.suffix}"
-    return name, t.function(name, lines, inline=True)
 
 
 def _reduced(c: dict[str, Any], t: _Text) -> list[str]:

@@ -24,8 +24,8 @@ import numpy as np
 import myad
 from myad.compile import build as building
 from myad.compile import jit
-from myad.compile.llvm.module import render
-from myad.compile.llvm.native import NativeModule, host
+from myad.compile.llvm.entry import render
+from myad.compile.llvm.native import NativeModule, host, object_code
 from myad.compile.program.trace import flatten, trace
 
 Case = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -163,7 +163,7 @@ def compiled(
         marks.append(time.process_time())
     ir = render(plan)
     marks.append(time.process_time())
-    NativeModule(ir)
+    NativeModule(object_code(ir))
     marks.append(time.process_time())
     named = sum(seconds.values())
     for name, start, end in zip(

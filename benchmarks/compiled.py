@@ -32,8 +32,8 @@ import numpy as np
 import myad
 from myad.compile import CompiledTraining, jit
 from myad.compile.build import PASSES, build
-from myad.compile.llvm.module import Module
 from myad.compile.llvm.native import host
+from myad.compile.load import module_of
 from myad.compile.program.trace import trace
 from myad.compile.schedule.layout import Machine
 from myad.compiled import compile_training
@@ -141,8 +141,8 @@ def inner_layer(limit: Path | None) -> None:
     x = rng.standard_normal((512, 14, 14, 6)).astype("f4")
     w, b = rng.standard_normal((5, 5, 6, 16)).astype("f4"), np.zeros(16, "f4")
     module = jit(lambda x, w, b: myad.conv2d(x, w) + b).lower(x, w, b)
-    for buffer, value in zip(module.plan.inputs, (x, w, b), strict=True):
-        module.write(buffer, value)
+    for place, value in zip(module.inputs, (x, w, b), strict=True):
+        module.write(place, value)
     ours = best(module.run, 30) / len(x) * 1e6
     print(f"Conv2D(16, 5), forward: {ours:.2f} us per image, "
           f"{100 * 150 * 16 * 2 / ours / 1e3:.0f} GFLOP/s")  # fmt: skip
@@ -181,10 +181,10 @@ def passes() -> None:
     for name, (machine, left_out) in variants.items():
         plan = build(program, machine, state={n + 1: n for n in range(count)},
                      streams=(count, count + 1), without=left_out)  # fmt: skip
-        modules[name] = Module(plan, loss=0)
-        for buffer, value in zip(plan.inputs, [*model.parameters.values(), *state.values()],
+        modules[name] = module_of(plan, loss=0)
+        for place, value in zip(modules[name].inputs, [*model.parameters.values(), *state.values()],
                                  strict=False):  # fmt: skip
-            modules[name].write(buffer, value)
+            modules[name].write(place, value)
     rows = np.arange(20_000, dtype=np.int32)
     seconds = {name: float("inf") for name in modules}
     for _ in range(7):

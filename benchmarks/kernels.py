@@ -27,7 +27,8 @@ import numpy as np
 
 from myad.compile.build import build
 from myad.compile.llvm.module import Module
-from myad.compile.llvm.native import NativeModule, host
+from myad.compile.llvm.native import NativeModule, host, object_code
+from myad.compile.load import module_of
 from myad.compile.program.trace import trace
 from myad.ops import conv2d
 from myad.ops.conv import correlate2d_input_gradient, correlate2d_kernel_gradient
@@ -96,7 +97,7 @@ def peak() -> tuple[Callable[[], object], float]:
         total = f"%t{c}"
     lines += [f" %f = extractelement {kind} {total}, i32 0", " ret float %f", "}"]
     lines.append(f"declare {kind} {fma}({kind}, {kind}, {kind})")
-    native = NativeModule("\n".join(lines))
+    native = NativeModule(object_code("\n".join(lines)))
     run = ctypes.CFUNCTYPE(ctypes.c_float, ctypes.c_void_p)(native.address("peak"))
     start = np.full(64, 1e-3, np.float32)
     return lambda: (run(start.ctypes.data), native), 2e-9 * lanes * chains * turns
@@ -118,9 +119,9 @@ def best(runs: dict[str, Callable[[], object]], budget: float) -> dict[str, floa
 def compiled(function: Callable[..., Any], *arrays: np.ndarray) -> tuple[Callable[[], object], Module]:
     """`function` as native code, working on copies of `arrays` in its own memory."""
     program, _ = trace(function, *arrays, names=[f"x{n}" for n in range(len(arrays))])
-    module = Module(build(program, host()))
-    for buffer, array in zip(module.plan.inputs, arrays, strict=True):
-        module.write(buffer, array)
+    module = module_of(build(program, host()))
+    for place, array in zip(module.inputs, arrays, strict=True):
+        module.write(place, array)
     return module.run, module
 
 

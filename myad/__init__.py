@@ -15,6 +15,7 @@ from myad.callbacks import Callback, EarlyStopping
 from myad.core import AbstractValue, Primitive, Spec, Tensor, primitive
 from myad.errors import MyadError
 from myad.gradcheck import check_gradient
+from myad.loading import LOADED_NS as _loaded_ns  # noqa: F401 (read before the rest changes)
 from myad.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,

@@ -8,7 +8,7 @@ as in JAX, and do the same.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from myad.errors import OptionError, TreeError
@@ -44,6 +44,7 @@ class Structure(NamedTuple):
 
 
 LEAF = Structure(None, None, ())
+_make_structure = Structure._make
 _NUMBERS = [str(n) for n in range(64)]
 _registered: dict[type, Node] = {}
 _found: dict[Any, Node | None] = {}  # what `_find_node` said of the types met so far
@@ -151,37 +152,59 @@ def _find_node(kind: Any) -> Node | None:
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """The leaves of `tree`, in order, and its structure."""
     found: list[Any] = []
+    structure = _visit(tree, found)
+    return found, structure
 
-    def visit(tree: Any) -> Structure:
-        node = _node_of(type(tree))
+
+def _visit(tree: Any, found: list[Any]) -> Structure:
+    """The structure of `tree`, its leaves added to `found`. At every call of a compiled function:
+    names are not made here, and leaves are not visited on their own."""
+    kind = type(tree)
+    if kind is tuple or kind is list:
+        children, rest = tree, None
+    elif kind is dict:
+        children, rest = tree.values(), tuple(tree)
+    else:
+        node = _node_of(kind)
         if node is None:
             found.append(tree)
             return LEAF
         children, _, rest = node.take(tree)
-        return Structure(type(tree), rest, tuple([visit(child) for child in children]))
-
-    return found, visit(tree)
+    parts = []
+    for child in children:
+        if _found.get(type(child), _found) is None:  # a kind that is known to be a leaf
+            found.append(child)
+            parts.append(LEAF)
+        else:
+            parts.append(_visit(child, found))
+    return _make_structure((kind, rest, tuple(parts)))
 
 
 def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
     """The tree of that structure with these leaves. Raises TreeError if their number differs."""
     rest = iter(leaves)
+    try:
+        tree = _build(structure, rest)
+    except StopIteration:
+        raise TreeError(f"tree: too few leaves for {structure}.") from None
     end = object()
-
-    def build(part: Structure) -> Any:
-        if part.kind is None:
-            leaf = next(rest, end)
-            if leaf is end:
-                raise TreeError(f"tree: too few leaves for {structure}.")
-            return leaf
-        node = _node_of(part.kind)
-        assert node is not None, part.kind
-        return node.make(part.rest, [build(child) for child in part.children])
-
-    tree = build(structure)
     if next(rest, end) is not end:
         raise TreeError(f"tree: too many leaves for {structure}.")
     return tree
+
+
+def _build(part: Structure, rest: Iterator[Any]) -> Any:
+    kind = part.kind
+    if kind is None:
+        return next(rest)
+    children = [next(rest) if child is LEAF else _build(child, rest) for child in part.children]
+    if kind is tuple:  # these two make up most results
+        return tuple(children)
+    if kind is dict:
+        return dict(zip(part.rest, children, strict=True))
+    node = _node_of(kind)
+    assert node is not None, kind
+    return node.make(part.rest, children)
 
 
 def named_leaves(tree: Any, name: str = "") -> list[tuple[str, Any]]:

@@ -1,9 +1,13 @@
 """What every test shares: what needs a framework that is not installed is skipped, by its name."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
+
+# Compiled code is made anew: what is tested is the compiler, also where a test changes it.
+os.environ["MYAD_CACHE"] = "0"
 
 FRAMEWORKS = {"tensorflow": ("tensorflow", "keras")}  # marker: the modules it stands for
 

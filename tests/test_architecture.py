@@ -38,6 +38,7 @@ RANKS = {
     "harness/report/": 8,
     "harness/cli/": 9,
     "myad/errors.py": 0,
+    "myad/loading.py": 0,
     "myad/memory.py": 0,
     "myad/recording.py": 0,
     "myad/tree.py": 1,
@@ -57,6 +58,9 @@ RANKS = {
     "myad/weights.py": 10,
     "myad/step.py": 11,
     "myad/compile/dtypes.py": 12,
+    "myad/compile/identity.py": 12,
+    "myad/compile/places.py": 13,
+    "myad/compile/store.py": 12,
     "myad/compile/program/": 13,
     "myad/compile/kernels/": 14,
     "myad/compile/schedule/": 15,
@@ -64,12 +68,13 @@ RANKS = {
     "myad/compile/llvm/": 17,
     "myad/compile/build.py": 18,
     "myad/compile/arguments.py": 18,
-    "myad/compile/function.py": 19,
-    "myad/compile/training.py": 19,
-    "myad/compile/__init__.py": 20,
-    "myad/compiled.py": 21,
-    "myad/train.py": 22,
-    "myad/__init__.py": 23,
+    "myad/compile/load.py": 19,
+    "myad/compile/function.py": 20,
+    "myad/compile/training.py": 20,
+    "myad/compile/__init__.py": 21,
+    "myad/compiled.py": 22,
+    "myad/train.py": 23,
+    "myad/__init__.py": 24,
     # programs: what several of them share, then the programs themselves
     "engines/": 30,
     "engines/engine_": 31,
@@ -108,7 +113,7 @@ STANDARD_LIBRARY_ONLY = (
 )
 # The compiler knows no model and no `fit`, although those stand below it.
 COMPILER_IMPORTS = (
-    "errors", "tree", "recording", "core", "backward", "ops", "transforms", "compile"
+    "errors", "loading", "tree", "recording", "core", "backward", "ops", "transforms", "compile"
 )  # fmt: skip
 
 

@@ -27,7 +27,15 @@ CACHE_VARIABLES = (
     "CUDA_CACHE_PATH",
 )
 # They change what Python or the loader runs; an engine must not depend on who starts it.
-SCRUBBED_PREFIXES = ("PYTHON", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT", "COVERAGE_", "PYTEST_")
+SCRUBBED_PREFIXES = (
+    "PYTHON",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "DYLD_INSERT",
+    "COVERAGE_",
+    "PYTEST_",
+    "MYAD_CACHE",  # where compiled code is kept: the engine's own folder, like the rivals'
+)
 # They change speed or results; kept, and written into the manifest.
 RECORDED_PREFIXES = (
     "LD_LIBRARY_PATH",

@@ -69,7 +69,10 @@ def engine_table(analysis: Analysis) -> Table:
 def host_table(analysis: Analysis) -> Table:
     """The machine and what ran on it."""
     manifest = analysis.run.manifest
-    rows = flat(manifest.host) + flat(manifest.versions)
+    caches = "emptied before every trial (--cold)" if manifest.cold else (
+        "empty at the start of the run, then kept from trial to trial"
+    )  # fmt: skip
+    rows = [*flat(manifest.host), *flat(manifest.versions), ("compile caches", caches)]
     return Table([*texts("host"), *texts("", long=True)], rows, named=True)
 
 

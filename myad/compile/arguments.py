@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,36 +73,63 @@ def _name(function: Callable[..., Any]) -> str:
 class Call:
     """One call of a compiled function.
 
-    Fields: `arrays` what is given to the program, in order; `key` all that the program depends on;
-    `is_boxed` whether an argument is a Tensor; `is_followed` whether one is differentiated, or a
-    program is being recorded: the call then belongs to that.
+    Fields: `arrays` what is given to the program, in order, and `key` all that the program depends
+    on, nesting, shapes, dtypes, numbers and static arguments, both after `read()`; `is_boxed`
+    whether an argument is a Tensor; `is_followed` whether one is differentiated, or a program is
+    being recorded: the call then belongs to that.
     """
 
     def __init__(
         self, function: Callable[..., Any], static: Static, args: tuple[Any, ...],
         options: dict[str, Any],
     ) -> None:  # fmt: skip
-        self.function, self.name = function, _name(function)
-        self._args, self._options = args, dict(sorted(options.items()))
-        self._fixed = static
-        moving = (
-            [None if n in static.numbers else a for n, a in enumerate(args)],
-            {k: None if k in static.names else v for k, v in self._options.items()},
-        )
-        self._leaves, self._structure = flatten(moving)
-        self._moving = moving
+        self.function = function
+        self._args, self._fixed = args, static
+        self._options = dict(sorted(options.items())) if options else options
+        self._has_static = bool(static.numbers or static.names)
+        if self._has_static:
+            self._moving: Any = (
+                tuple([None if n in static.numbers else a for n, a in enumerate(args)]),
+                {k: None if k in static.names else v for k, v in self._options.items()},
+            )
+        else:
+            self._moving = args, self._options
+        self._leaves, self._structure = flatten(self._moving)
         tensors = [leaf for leaf in self._leaves if type(leaf) is Tensor]
         self.is_boxed = bool(tensors)
         self.is_followed = is_tracing() or any(x.tracked & thread_state.active for x in tensors)
 
-    @cached_property
-    def arrays(self) -> list[np.ndarray]:
-        """The arrays among the arguments. Raises: CompileError for what is none."""
-        values = [x.value if type(x) is Tensor else x for x in self._leaves]
-        arrays = [np.asarray(x) for x in values if not _is_number(x)]
-        if any(array.dtype.kind not in "biuf" for array in arrays):
+    @property
+    def name(self) -> str:
+        """What the function is called in messages."""
+        return _name(self.function)
+
+    def read(self) -> None:
+        """Set `arrays` and `key`. Raises: CompileError, OptionError for what can be neither."""
+        arrays: list[np.ndarray] = []
+        kinds: list[Any] = []
+        for leaf in self._leaves:
+            x = leaf.value if type(leaf) is Tensor else leaf
+            if type(x) is not np.ndarray:
+                if _is_number(x):  # by its text, as 1, 1.0 and True are equal, and NaN is not
+                    kinds += (type(x), repr(x))
+                    continue
+                x = np.asarray(x)
+            arrays.append(x)
+            kinds += (x.shape, x.dtype)
+        self.arrays = arrays
+        self.key = self._structure, tuple(kinds), self._static_key() if self._has_static else ()
+
+    def check(self) -> None:
+        """Raise CompileError for what is no array, OptionError for what has no hash."""
+        if any(array.dtype.kind not in "biuf" for array in self.arrays):
             self._refuse()
-        return arrays
+        try:
+            hash(self._structure)
+        except TypeError as fault:
+            raise OptionError(
+                f"{self.name}: keys and settings within its arguments must be hashable: {fault}."
+            ) from None
 
     @property
     def names(self) -> list[str]:
@@ -129,23 +155,6 @@ class Call:
                 " setting, name it in static_argnums or static_argnames."
             )
 
-    @cached_property
-    def key(self) -> Any:
-        """Nesting, shapes and dtypes, numbers, static arguments; hashable."""
-        given = iter(self.arrays)
-        kinds = [
-            # by its text, as 1, 1.0 and True are equal, and NaN is not
-            (type(x), repr(x)) if _is_number(x) else _kind(next(given))
-            for x in self._leaves
-        ]
-        try:
-            hash(self._structure)
-        except TypeError as fault:
-            raise OptionError(
-                f"{self.name}: keys and settings within its arguments must be hashable: {fault}."
-            ) from None
-        return self._structure, tuple(kinds), self._static_key()
-
     def _static_key(self) -> tuple[Any, ...]:
         labelled: list[tuple[Any, Any]] = [
             (n, a) for n, a in enumerate(self._args) if n in self._fixed.numbers
@@ -169,10 +178,6 @@ class Call:
         args = [a if n in self._fixed.numbers else moving[n] for n, a in enumerate(self._args)]
         fixed = {k: v for k, v in self._options.items() if k in self._fixed.names}
         return self.function(*args, **{**options, **fixed})
-
-
-def _kind(array: np.ndarray) -> Any:
-    return array.shape, array.dtype
 
 
 def _is_number(x: Any) -> bool:

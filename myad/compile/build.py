@@ -21,6 +21,7 @@ from myad.compile.loops.plan import Plan, place
 from myad.compile.program.empty import without_empty
 from myad.compile.program.program import Program
 from myad.compile.program.simplify import expand, remove_unread, simplify
+from myad.compile.schedule.boundary import with_copies
 from myad.compile.schedule.layout import Machine
 from myad.compile.schedule.search import natural, plan
 from myad.errors import CompileError
@@ -30,7 +31,7 @@ PASSES = ("fold", "fuse", "pack", "split", "layouts")  # what can be left out, t
 
 def build(
     program: Program, machine: Machine, *, state: Mapping[int, int] | None = None,
-    streams: Sequence[int] = (), without: Sequence[str] = (),
+    streams: Sequence[int] = (), arrays: bool = False, without: Sequence[str] = (),
 ) -> Plan:  # fmt: skip
     """Plan `program` for `machine`.
 
@@ -38,6 +39,8 @@ def build(
         state: {output: input} positions: the output's new value takes the place of the input's.
         streams: positions of inputs that are the caller's own memory, indexed by example; a
             further array of row numbers says which example is where.
+        arrays: whether inputs and outputs are the caller's own arrays, read and written where they
+            lie; else they are copied in and out.
         without: names of `PASSES` to leave out; the result is the same, only slower.
     Raises: CompileError naming what cannot be compiled.
     """
@@ -58,13 +61,16 @@ def build(
     if "split" not in without:
         kernels = split_dimensions(kernels)
     used = _buffers_of(kernels, inputs, outputs)
+    if arrays:
+        _outside(kernels, inputs, outputs)
     if streams:
         count = program.inputs[streams[0]].shape[0]
         used.append(Buffer("rows", (count,), "i32", "stream_rows"))
     _check_operations(kernels)
     name_apart(used)
-    name_apart(kernels)
     layouts = natural(used, machine) if "layouts" in without else plan(kernels, used, machine)
+    kernels = with_copies(kernels, layouts, machine)
+    name_apart(kernels)
     codes = codes_of(kernels, layouts, machine)
     result = Plan(
         program, kernels, layouts, codes, inputs, outputs, [inputs[p] for p in streams],
@@ -72,6 +78,17 @@ def build(
     )  # fmt: skip
     place(result)
     return result
+
+
+def _outside(kernels: list[Kernel], inputs: list[Buffer], outputs: list[Buffer]) -> None:
+    """Let inputs be read, and outputs written, in the caller's memory: what a kernel writes whole,
+    or with zeros around it. Inputs and constants that are returned are copied by who calls."""
+    for buffer in inputs:
+        buffer.kind = "argument"
+    written = {kernel.output for kernel in kernels}
+    for buffer in outputs:
+        if buffer in written and not buffer.fill:
+            buffer.kind = "result"
 
 
 def _check_state(program: Program, state: Mapping[int, int]) -> None:

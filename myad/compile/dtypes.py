@@ -83,4 +83,7 @@ def converted(value: float, old: str, new: str) -> float:
 def native(array: Any) -> np.ndarray:
     """`array` in this machine's byte order, C-contiguous and aligned; a copy only if it is not."""
     array = np.asarray(array)
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.dtype.isnative:
+        return array  # at every call of a compiled function: `require` takes ten times as long
     return np.require(array, array.dtype.newbyteorder("="), ["C", "A"])

@@ -5,21 +5,20 @@ from __future__ import annotations
 import functools
 import threading
 import types
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from myad.compile.arguments import Call, static_arguments
-from myad.compile.build import build
 from myad.compile.dtypes import native
 from myad.compile.llvm.module import Module
-from myad.compile.llvm.native import host
+from myad.compile.load import load
 from myad.compile.program.trace import Argument, trace
 from myad.core import Tensor
 from myad.errors import CompileError, DataError
-from myad.tree import Structure, flatten, leaves, unflatten
+from myad.tree import LEAF, Structure, flatten, leaves, unflatten
 
 CACHE_SIZE = 64  # programs that a compiled function keeps, the last used ones
 
@@ -31,6 +30,15 @@ class CacheInfo(NamedTuple):
     misses: int
     maxsize: int
     currsize: int
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A compiled program, the nesting of its result, and when it was last used, in calls."""
+
+    module: Module
+    result: Structure
+    last_used: int
 
 
 class CompiledFunction:
@@ -49,7 +57,7 @@ class CompiledFunction:
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self._static = static_arguments(function, static_argnums, static_argnames)
-        self._compiled: OrderedDict[Any, tuple[Module, Structure]] = OrderedDict()
+        self._compiled: dict[Any, _Entry] = {}
         self._lock = threading.Lock()  # of the cache; compiling and running do not hold it
         self._hits = self._misses = 0
 
@@ -65,9 +73,10 @@ class CompiledFunction:
         entry = None if call.is_followed else self._entry(call)
         if entry is None:
             return self.function(*args, **options)
-        module, result = entry
-        found = module.call(call.arrays)
-        return unflatten(result, [Tensor(z) for z in found] if call.is_boxed else found)
+        found: list[Any] = entry.module.call(call.arrays)
+        if call.is_boxed:
+            found = [Tensor(z) for z in found]
+        return found[0] if entry.result is LEAF else unflatten(entry.result, found)
 
     def lower(self, *args: Any, **options: Any) -> Module:
         """The compiled module for arguments like these."""
@@ -78,7 +87,7 @@ class CompiledFunction:
                 f"{call.name}: what it reads is being traced or differentiated; there, its"
                 " operations become part of that program."
             )
-        return entry[0]
+        return entry.module
 
     def cache_info(self) -> CacheInfo:
         """What the cache holds, and how it was used."""
@@ -90,24 +99,31 @@ class CompiledFunction:
             self._compiled.clear()
             self._hits = self._misses = 0
 
-    def _entry(self, call: Call) -> tuple[Module, Structure] | None:
+    def _entry(self, call: Call) -> _Entry | None:
         """Program and nesting of the result; None if the function reads a followed tensor that is
         no argument, whose derivative a compiled program would lose."""
+        call.read()
+        try:
+            entry = self._compiled.get(call.key)
+        except TypeError:  # something has no hash: `check` says what
+            entry = None
         with self._lock:
-            if call.key in self._compiled:
+            if entry is not None:
                 self._hits += 1
-                self._compiled.move_to_end(call.key)
-                return self._compiled[call.key]
+                entry.last_used = self._hits + self._misses
+                return entry
             self._misses += 1
+        call.check()
         program, result = trace(call.on_arrays, *call.arrays, names=call.names)
         found, structure = flatten(result)
         if any(type(leaf) is Tensor and leaf.tracked for leaf in found):
             return None
-        entry = Module(build(program, host())), structure
+        module = load(program, arrays=True)
         with self._lock:
+            entry = _Entry(module, structure, self._hits + self._misses)
             self._compiled[call.key] = entry
             if len(self._compiled) > CACHE_SIZE:
-                self._compiled.popitem(last=False)
+                del self._compiled[min(self._compiled, key=lambda k: self._compiled[k].last_used)]
         return entry
 
 
@@ -156,9 +172,7 @@ class CompiledPredict:
         batch = Argument((self.batch_size, *self._example.shape), dtype, "images")
         program, _ = trace(apply, parameters, batch, names=("parameter", "images"))
         values = [np.asarray(leaf) for leaf in leaves(parameters)]
-        plan = build(program, host(), streams=(len(values),))
-        given = dict(zip(plan.inputs, values, strict=False))
-        self._module = Module(plan, collect=0, given=given)
+        self._module = load(program, streams=(len(values),), collect=0, given=values)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """The outputs, (N, …), for images of the shape and dtype compiled for."""

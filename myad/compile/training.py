@@ -6,19 +6,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from myad.compile.build import build
 from myad.compile.dtypes import native
-from myad.compile.kernels.expr import Buffer
 from myad.compile.llvm.module import Module
-from myad.compile.llvm.native import host
 from myad.compile.llvm.team import team_size
-from myad.compile.loops.plan import Plan
+from myad.compile.load import load
+from myad.compile.places import Place
 from myad.compile.program.trace import Argument, flatten, trace, unflatten
 from myad.errors import CompileError, DataError, ThreadError
+
+if TYPE_CHECKING:
+    from myad.compile.loops.plan import Plan
 
 SLICE_S = 0.05  # native code runs this long before Python looks for Ctrl-C
 
@@ -191,23 +192,22 @@ class CompiledTraining:
             )
         state = _state_places(self._state, result[1:])
         count = len(state)
-        plan = build(program, host(), state=state, streams=(count, count + 1))
-        return Module(plan, loss=0)
+        return load(program, state=state, streams=(count, count + 1), loss=0)
 
     def _advance(self, parameters: Any, state: Any, key: Any, images: Any, labels: Any) -> Any:
         loss, parameters, state = self._step(parameters, state, images, labels, key)
         return loss, parameters, state, key + np.array([0, 1], np.uint32)
 
-    def _buffers(self) -> Sequence[Buffer]:
-        return self.plan.inputs[: len(flatten(self._state))]
+    def _places(self) -> Sequence[Place]:
+        return self._module.inputs[: len(flatten(self._state))]
 
     def _read(self) -> Any:
-        return unflatten(self._state, [self._module.read(buffer) for buffer in self._buffers()])
+        return unflatten(self._state, [self._module.read(place) for place in self._places()])
 
     def _write(self, state: Any) -> None:
         leaves = [np.asarray(leaf) for _, leaf in flatten(state)]
-        for buffer, leaf in zip(self._buffers(), leaves, strict=True):
-            self._module.write(buffer, leaf)
+        for place, leaf in zip(self._places(), leaves, strict=True):
+            self._module.write(place, leaf)
 
 
 def _one_of(array: Any, name: str) -> Argument:

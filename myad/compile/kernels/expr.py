@@ -35,8 +35,9 @@ class Buffer:
 
     Fields: `shape` logical sizes; `dtype` a name of `dtypes.TABLE`; `kind`
     "temporary", "state" (lives from step to step), "input" (copied in before a call), "output"
-    (copied out after it) or "stream" (the caller's own memory, read by row number); `fill` the
-    constant of every element that no kernel writes; `given` the shape before any splitting.
+    (copied out after it), "stream" (the caller's own memory, read by row number), "argument" or
+    "result" (whole arrays in the caller's memory, read and written there); `fill` the constant of
+    every element that no kernel writes; `given` the shape before any splitting.
     """
 
     name: str

@@ -17,7 +17,15 @@ from math import isfinite
 import numpy as np
 
 from myad.compile.dtypes import NAMES
-from myad.compile.kernels.cost import COST, LOAD_COST, STORE_COST, price
+from myad.compile.kernels.cost import (
+    COST,
+    FAR_LOAD_COST,
+    FAR_STORE_COST,
+    LOAD_COST,
+    STORE_COST,
+    is_far,
+    price,
+)  # fmt: skip
 from myad.compile.kernels.expr import (
     Apply,
     Buffer,
@@ -175,7 +183,8 @@ def _inlined(kernel: Kernel, readers: list[Kernel]) -> list[Kernel] | None:
     """Every reader with `kernel` written into it, or None if that cannot be or does not pay."""
     if kernel.combine != "store" or kernel.epilogue is not None or kernel.accumulate:
         return None
-    if not is_view(kernel) and (len(readers) > 1 or not _pays(kernel, readers[0])):
+    pays = _pays(kernel, readers[0]) if len(readers) == 1 else _saves_memory(kernel, readers)
+    if not is_view(kernel) and not pays:
         return None
     fused = []
     for reader in readers:
@@ -203,6 +212,22 @@ def _pays(kernel: Kernel, reader: Kernel) -> bool:
     each, times = price(kernel.body_nodes), reader.times_read[kernel.output]
     kept = kernel.output.size * (each + STORE_COST) + times * LOAD_COST
     return times * each <= kept
+
+
+def _saves_memory(kernel: Kernel, readers: list[Kernel]) -> bool:
+    """Whether an array that no cache holds is better computed by each of its readers.
+
+    To compute an exponential twice takes less time than to write it to memory and fetch it. Only
+    for readers that meet every element once.
+    """
+    output = kernel.output
+    if not is_far(output) or any(r.times_read[output] != output.size for r in readers):
+        return False
+    each, far = price(kernel.body_nodes), [b for b in kernel.times_read if is_far(b)]
+    kept = output.size * (each + FAR_STORE_COST + len(readers) * FAR_LOAD_COST)
+    kept += FAR_LOAD_COST * sum(b.size for b in far)
+    fetched = sum(b.size for r in readers for b in far if b not in r.times_read)
+    return len(readers) * output.size * each + FAR_LOAD_COST * fetched <= kept
 
 
 def inline(kernel: Kernel, reader: Kernel) -> Kernel | None:

@@ -48,6 +48,13 @@ class Affine:
         self.const = const
         self._hash: int | None = None  # made when asked for: few are, and it costs the most
 
+    @classmethod
+    def _of(cls, terms: dict[Axis, int], const: int) -> Affine:
+        """The same of terms that are known to be none of axes of size 1, and not 0."""
+        made = cls.__new__(cls)
+        made.terms, made.const, made._hash = terms, const, None
+        return made
+
     def __hash__(self) -> int:
         if self._hash is None:
             self._hash = hash((frozenset(self.terms.items()), self.const))
@@ -58,10 +65,16 @@ class Affine:
 
     def __add__(self, other: Index) -> Affine:
         other = affine(other)
+        if not other.terms:  # terms are never changed, so they may be shared
+            return Affine._of(self.terms, self.const + other.const) if other.const else self
         terms = dict(self.terms)
         for axis, coefficient in other.terms.items():
-            terms[axis] = terms.get(axis, 0) + coefficient
-        return Affine(terms, self.const + other.const)
+            total = terms.get(axis, 0) + coefficient
+            if total:
+                terms[axis] = total
+            else:
+                del terms[axis]
+        return Affine._of(terms, self.const + other.const)
 
     __radd__ = __add__
 
@@ -69,7 +82,10 @@ class Affine:
         return self + affine(other) * -1
 
     def __mul__(self, factor: int) -> Affine:
-        return Affine({a: c * factor for a, c in self.terms.items()}, self.const * factor)
+        if factor == 1:
+            return self
+        terms = {a: c * factor for a, c in self.terms.items()} if factor else {}
+        return Affine._of(terms, self.const * factor)
 
     __rmul__ = __mul__
 
@@ -91,14 +107,22 @@ class Affine:
             const += other.const * coefficient
             for inner, factor in other.terms.items():
                 terms[inner] = terms.get(inner, 0) + factor * coefficient
-        return Affine(terms, const)
+        return Affine._of({axis: c for axis, c in terms.items() if c}, const)
+
+    def without(self, axis: Axis) -> Affine:
+        """This index where `axis` is 0."""
+        if axis not in self.terms:
+            return self
+        return Affine._of({a: c for a, c in self.terms.items() if a is not axis}, self.const)
 
     def bounds(self) -> tuple[int, int]:
         """The least and the greatest value over all values of the axes."""
         low = high = self.const
         for axis, coefficient in self.terms.items():
-            reach = coefficient * (axis.size - 1)
-            low, high = low + min(reach, 0), high + max(reach, 0)
+            if coefficient > 0:
+                high += coefficient * (axis.size - 1)
+            else:
+                low += coefficient * (axis.size - 1)
         return low, high
 
     def plain(self) -> Axis | None:

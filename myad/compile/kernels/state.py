@@ -42,14 +42,15 @@ def place_state(
             outputs[position] = inputs[state[position]]
         elif buffer in overwritten or buffer.kind == "stream":
             kept = Buffer(f"{buffer.name}_kept", buffer.shape, buffer.dtype)
-            copies.append(_copy(buffer, kept, buffer))
+            copies.append(copy_kernel(buffer, kept, buffer))
             outputs[position] = kept
     ordered = _Order([*kernels, *copies], writes).run()
     outputs[:] = [writes.get(buffer, buffer) for buffer in outputs]
-    return [_renamed(kernel, writes) for kernel in ordered]
+    return [renamed(kernel, writes) for kernel in ordered]
 
 
-def _copy(source: Buffer, target: Buffer, named: Buffer) -> Kernel:
+def copy_kernel(source: Buffer, target: Buffer, named: Buffer) -> Kernel:
+    """`target = source`, called by the name of `named`."""
     return KernelBuilder(f"copy_{named.name}", target).map(lambda a: a, Source(source))
 
 
@@ -57,7 +58,7 @@ def _copied(source: Buffer, old: Buffer, writes: dict[Buffer, Buffer]) -> Kernel
     """A kernel that overwrites the state `old` with `source`."""
     target = Buffer(f"{old.name}_next", old.shape, old.dtype)
     writes[target] = old
-    return _copy(source, target, old)
+    return copy_kernel(source, target, old)
 
 
 def _in_place(kernel: Kernel, old: Buffer) -> bool:
@@ -148,8 +149,8 @@ class _Order:
                 self.writers.append(reader) if writes else heappush(self.plain, reader)
 
 
-def _renamed(kernel: Kernel, writes: dict[Buffer, Buffer]) -> Kernel:
-    """`kernel` reading and writing states where it read and wrote what overwrites them."""
+def renamed(kernel: Kernel, writes: dict[Buffer, Buffer]) -> Kernel:
+    """`kernel` reading and writing `writes[buffer]` where it read and wrote `buffer`."""
 
     def rule(node: Expr) -> Expr | None:
         if isinstance(node, Load) and node.buffer in writes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,14 +36,25 @@ def literal(value: float, dtype: str) -> str:
     if dtype not in FLOATS:
         return str(np.asarray(int(value)).astype(f"i{BYTES[dtype]}"))
     if dtype == "f32":  # LLVM wants a float constant as a double that is exactly that float
-        with np.errstate(all="ignore"):
-            value = float(np.float32(value))
+        value = _as_float32(value)
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
-def vector(values: list[float], dtype: str) -> str:
+def _as_float32(value: float) -> float:
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def vector(values: Sequence[float], dtype: str) -> str:
     """A vector constant."""
-    return "<" + ", ".join(f"{TYPES[dtype]} {literal(v, dtype)}" for v in values) + ">"
+    kind, first = TYPES[dtype], values[0]
+    if all(value is first for value in values):
+        if first == 0 and math.copysign(1, first) > 0:
+            return "zeroinitializer"
+        return f"<{', '.join([f'{kind} {literal(first, dtype)}'] * len(values))}>"
+    return f"<{', '.join([f'{kind} {literal(value, dtype)}' for value in values])}>"
 
 
 def conversion(old: str, new: str) -> list[tuple[str, str]]:

@@ -1,86 +1,134 @@
-"""A plan as machine code, and the functions that run it."""
+"""Machine code of a program, and the functions that run it."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Mapping, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from myad.compile.dtypes import BYTES, DTYPES
-from myad.compile.kernels.expr import Buffer
-from myad.compile.llvm.arena import Arena, reset
-from myad.compile.llvm.ir import TYPES, Declarations, conversion
+from myad.compile.dtypes import DTYPES, native
+from myad.compile.llvm.arena import Arena
 from myad.compile.llvm.native import NativeModule
-from myad.compile.llvm.render import Renderer
+from myad.compile.llvm.pointer import address
 from myad.compile.llvm.team import together
-from myad.compile.llvm.threads import barrier, barriers
-from myad.compile.loops.interpret import interpret
-from myad.compile.loops.loops import LoopCode
-from myad.compile.loops.plan import Plan, view
-from myad.compile.schedule.layout import Storage
+from myad.compile.places import Place, Places
+
+if TYPE_CHECKING:
+    from myad.compile.loops.plan import Plan
+
+
+class Stages(NamedTuple):
+    """What a program went through on its way to machine code, for people who read it."""
+
+    plan: Plan
+    ir: str
 
 
 class Module:
     """Compiled kernels, and the arenas in which they run; running allocates nothing.
 
-    `ir` is the LLVM IR; `loss` the output whose values are added up over the steps, `collect` the
-    output that is kept of each; `given`, `poison` as in `Arena`.
+    `inputs` and `outputs` are the places of the program's; `given`, `poison` as in `Arena`;
+    `stages()` gives plan and LLVM IR, which need not be there for the code to run.
 
     `call`, and `run` in an arena from `arena()`, may be used by several threads at once: each run
     has its arena. `write`, `read` and `run` without one work in one arena of the module's own.
     """
 
     def __init__(
-        self, plan: Plan, *, loss: int | None = None, collect: int | None = None,
-        given: Mapping[Buffer, np.ndarray] | None = None, poison: int | None = None,
+        self, code: NativeModule, places: Places, *, stages: Callable[[], Stages],
+        given: Sequence[np.ndarray] = (), poison: int | None = None,
     ) -> None:  # fmt: skip
-        self.plan, self.collect = plan, collect
-        self.ir = render(plan, loss, collect)
-        self.native = NativeModule(self.ir)
-        self._given = {buffer: np.array(value) for buffer, value in (given or {}).items()}
+        self.code, self.places, self._made = code, places, stages
+        self.inputs, self.outputs = places.inputs, places.outputs
+        self._given = [np.array(value) for value in given]
         self._poison = poison
         self._idle: list[Arena] = []  # list.pop and list.append are one step for all threads
+        self._pack = struct.Struct(f"{3 + places.streams + len(places.arrays)}P").pack
         kinds = (
-            [ctypes.c_void_p] * (3 + len(plan.streams)) + [ctypes.c_int64] * 2 + [ctypes.c_double]
-            + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
+            ctypes.c_double, ctypes.c_char_p, ctypes.c_int64, ctypes.c_double,
+            ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p,
         )  # fmt: skip
-        self._run = ctypes.CFUNCTYPE(ctypes.c_double, *kinds)(self.native.address("run"))
+        self._run = ctypes.CFUNCTYPE(*kinds)(code.address("run"))
+        self._results = [place for place in places.arrays if not place.is_argument]
+        self._fresh = [(place.given, np.dtype(DTYPES[place.dtype])) for place in self._results]
+        self._is_plain = self._results == places.outputs
+
+    @cached_property
+    def _stages(self) -> Stages:
+        return self._made()
+
+    @property
+    def plan(self) -> Plan:
+        """Kernels, layouts, loop code and memory."""
+        return self._stages.plan
+
+    @property
+    def ir(self) -> str:
+        """The LLVM IR."""
+        return self._stages.ir
 
     @cached_property
     def own(self) -> Arena:
         """The arena of `write`, `read` and `run`."""
-        return Arena(self.plan, self._given, self._poison)
+        return Arena(self.places, self._given, self._poison)
 
-    def write(self, buffer: Buffer, array: np.ndarray) -> None:
+    def write(self, place: Place, array: np.ndarray) -> None:
         """Set the value of an input."""
-        self.own.write(buffer, array)
+        self.own.write(place, array)
 
-    def read(self, buffer: Buffer) -> np.ndarray:
+    def read(self, place: Place) -> np.ndarray:
         """A copy of the value of an output or state."""
-        return self.own.read(buffer)
+        return self.own.read(place)
 
     @contextmanager
     def arena(self) -> Iterator[Arena]:
         """An arena that nobody else uses meanwhile."""
-        try:
-            arena = self._idle.pop()
-        except IndexError:
-            arena = Arena(self.plan, self._given, self._poison)
+        arena = self._take()
         try:
             yield arena
         finally:
             self._idle.append(arena)
 
-    def call(self, values: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The outputs for these inputs, as arrays of their own."""
-        with self.arena() as arena:
-            for buffer, value in zip(self.plan.inputs, values, strict=True):
-                arena.write(buffer, value)
-            self.run(arena=arena)
-            return [arena.read(buffer) for buffer in self.plan.outputs]
+    def _take(self) -> Arena:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Arena(self.places, self._given, self._poison)
+
+    def call(self, values: Sequence[np.ndarray], threads: int = 1) -> list[np.ndarray]:
+        """The outputs for these inputs, as arrays of their own.
+
+        The plan is one of `build(arrays=True)`: inputs are read where they lie, if they lie as
+        C does and in this machine's byte order, and results written into fresh arrays.
+        """
+        values = [native(value) for value in values]
+        results = [np.empty(shape, dtype) for shape, dtype in self._fresh]
+        arena = self._take()
+        try:
+            arena.spoil()
+            table = self._pack(arena.address, 0, 0, *map(address, values + results))
+            self._start(table, 1, 0.0, threads)
+            return results if self._is_plain else self._outputs(values, results, arena)
+        finally:
+            self._idle.append(arena)
+
+    def _outputs(
+        self, values: list[np.ndarray], results: list[np.ndarray], arena: Arena
+    ) -> list[np.ndarray]:
+        """Results, and copies of what is an input, a constant, or returned a second time."""
+        whole = dict(zip((*self.inputs, *self._results), (*values, *results), strict=True))
+        own = set(self._results)
+        outputs = []
+        for place in self.outputs:
+            array = whole[place] if place in whole else arena.read(place)
+            outputs.append(array if place in own or place not in whole else array.copy())
+            own.discard(place)
+        return outputs
 
     def run(
         self, streams: Sequence[np.ndarray] = (), rows: np.ndarray | None = None, steps: int = 1,
@@ -97,221 +145,33 @@ class Module:
         """
         arena = self.own if arena is None else arena
         arena.spoil()
-        batch = self.plan.streams[0].shape[0] if self.plan.streams else 0
         where = rows.ctypes.data if rows is not None else 0
         pointers = [stream.ctypes.data for stream in streams]
         kept = out.ctypes.data if out is not None else 0
-        given = arena.address, where, kept, *pointers, steps, batch, total
-        threads = min(threads, self.most_threads)
-        if threads == 1:
-            return self._run(*given, 0, 1, None)
-        return together(lambda thread, sync: self._run(*given, thread, threads, sync), threads)
+        table = self._pack(arena.address, where, kept, *pointers, *arena.addresses)
+        return self._start(table, steps, total, threads)
 
-    @cached_property
-    def most_threads(self) -> int:
-        """How many threads could have work at the same time."""
-        return max([1, *(code.units for code in self.plan.codes)])
+    def _start(self, table: bytes, steps: int, total: float, threads: int) -> float:
+        threads = min(threads, self.places.parts)
+        if threads == 1:
+            return self._run(table, steps, total, 0, 1, None)
+        return together(
+            lambda thread, sync: self._run(table, steps, total, thread, threads, sync), threads
+        )
 
     def collected(self, steps: int) -> np.ndarray:
         """Room for the collected output of `steps` steps."""
-        assert self.collect is not None
-        layout = self.plan.layouts[self.plan.outputs[self.collect]]
-        return np.empty((steps, layout.size), DTYPES[layout.buffer.dtype])
+        place = self._collect
+        return np.empty((steps, place.size), DTYPES[place.dtype])
 
     def unpack(self, out: np.ndarray) -> np.ndarray:
         """What `run` collected, (steps × batch, …)."""
-        assert self.collect is not None
-        layout = self.plan.layouts[self.plan.outputs[self.collect]]
-        strides = (out.strides[0], *(step * out.itemsize for step in layout.strides))
-        shape = layout.buffer.shape
-        whole: np.ndarray = np.ndarray((len(out), *shape), out.dtype, out, strides=strides)
-        given = layout.buffer.given
-        return whole.reshape(len(out) * given[0], *given[1:])
+        place = self._collect
+        strides = (out.strides[0], *(step * out.itemsize for step in place.strides))
+        whole: np.ndarray = np.ndarray((len(out), *place.shape), out.dtype, out, strides=strides)
+        return whole.reshape(len(out) * place.given[0], *place.given[1:])
 
-
-def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> str:
-    """The LLVM IR of a plan: its kernels, and the loop over the steps around them.
-
-    That is `run(arena, rows, out, streams…, steps, batch, before, thread, threads, sync)`.
-    """
-    renderer = Renderer()
-    for code in plan.codes:
-        if code.model is None:
-            renderer.function(code)
-    streams = [plan.layouts[buffer].storage for buffer in plan.streams]
-    names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
-    arguments = "".join(f", ptr {name}" for name in names.values())
-    lines = [
-        f"define double @run(ptr %arena, ptr %rows, ptr %out{arguments}, i64 %steps, i64 %batch, "
-        "double %before, i64 %thread, i64 %threads, ptr %sync) #0 {",
-        "entry:",
-    ]
-    ends = [layout.storage for layout in map(plan.layouts.get, plan.outputs) if layout]
-    for storage in dict.fromkeys(ends):
-        names[storage] = f"%p{len(names)}"
-        lines.append(f" {names[storage]} = {_place(plan, storage)}")
-    lines += [
-        " %first.thread = icmp eq i64 %thread, 0",
-        " %alone = icmp eq i64 %threads, 1",
-        " %thread.next = add i64 %thread, 1",
-        " br label %step",
-        "step:",
-        " %n = phi i64 [0, %entry], [%n.next, %step.end]",
-        " %total = phi double [%before, %entry], [%sum, %step.end]",
-        " %first = mul i64 %n, %batch",
-        " %here = getelementptr i32, ptr %rows, i64 %first",
-    ]
-    shared = any(code.units for code in plan.codes)
-    lines += _kernels(plan, names, renderer.declarations, shared)
-    lines += [*_adding(plan, loss, names)]
-    lines += _collecting(plan, collect, names, renderer)
-    if shared:
-        lines += _meeting("end", renderer.declarations)
-    lines += [
-        " br label %step.end",
-        "step.end:",
-        " %n.next = add i64 %n, 1",
-        " %go = icmp ult i64 %n.next, %steps",
-        " br i1 %go, label %step, label %done",
-        "done:",
-        " ret double %sum",
-        "}",
-    ]
-    renderer.functions.append("\n".join(lines))
-    return renderer.text()
-
-
-def _kernels(
-    plan: Plan, names: dict[Storage, str], declarations: Declarations, shared: bool
-) -> list[str]:
-    """The calls of one step; where threads share work, each on its part, and waits between."""
-    calls = [_call(plan, number, code, names) for number, code in enumerate(plan.codes)]
-    if not shared:
-        return [line for call in calls for line in call]
-    lines: list[str] = []
-    alone = False  # whether the block being written is the first thread's
-    for number, (code, call, meet) in enumerate(
-        zip(plan.codes, calls, barriers(plan), strict=False)
-    ):
-        if alone and (meet or code.units):
-            lines += [f" br label %all{number}", f"all{number}:"]
-            alone = False
-        if meet:
-            lines += _meeting(str(number), declarations)
-        if not code.units and not alone:
-            lines += [f" br i1 %first.thread, label %one{number}, label %all{_after(plan, number)}",
-                      f"one{number}:"]  # fmt: skip
-            alone = True
-        lines += call
-    if alone:
-        lines += [f" br label %all{len(calls)}", f"all{len(calls)}:"]
-    last = barriers(plan)[-1]
-    return lines + (_meeting("last", declarations) if last else [])
-
-
-def _after(plan: Plan, number: int) -> int:
-    """The next kernel, after one of the first thread alone, that others have a part in."""
-    meets = barriers(plan)
-    for later in range(number + 1, len(plan.codes)):
-        if plan.codes[later].units or meets[later]:
-            return later
-    return len(plan.codes)
-
-
-def _meeting(name: str, declarations: Declarations) -> list[str]:
-    """All threads wait for each other, if there are several."""
-    function = barrier(declarations)
-    return [
-        f" br i1 %alone, label %met.{name}, label %meet.{name}",
-        f"meet.{name}:",
-        f" call void {function}(ptr %sync, i64 %threads)",
-        f" br label %met.{name}",
-        f"met.{name}:",
-    ]
-
-
-def _place(plan: Plan, storage: Storage) -> str:
-    return f"getelementptr i8, ptr %arena, i64 {plan.offsets[storage]}"
-
-
-def _call(plan: Plan, number: int, code: LoopCode, names: dict[Storage, str]) -> list[str]:
-    """A call of a kernel. Places are computed at each call: thousands of them at the head of the
-    function would all be kept, in memory, and LLVM's time for them grows with their square."""
-    lines, operands = [], []
-    for place, storage in enumerate(code.storages):
-        name = names.get(storage, "%here")
-        if storage in plan.offsets:
-            name = f"%a{number}.{place}"
-            lines.append(f" {name} = {_place(plan, storage)}")
-        operands.append(f"ptr {name}")
-    if code.units:
-        for word, which in (("from", "%thread"), ("to", "%thread.next")):
-            lines += [f" %{word}{number}.all = mul i64 {which}, {code.units}",
-                      f" %{word}{number} = udiv i64 %{word}{number}.all, %threads"]  # fmt: skip
-            operands.append(f"i64 %{word}{number}")
-    function = code.name if code.model is None else code.model.name
-    return [*lines, f" call void @{function}({', '.join(operands)})"]
-
-
-def _collecting(
-    plan: Plan, collect: int | None, names: dict[Storage, str], renderer: Renderer
-) -> list[str]:
-    """Copy the collected output of this step to its place in `out`."""
-    if collect is None:
-        return []
-    layout = plan.layouts[plan.outputs[collect]]
-    count = layout.size * BYTES[layout.buffer.dtype]
-    memcpy = "@llvm.memcpy.p0.p0.i64"
-    renderer.declarations.need(memcpy, f"declare void {memcpy}(ptr, ptr, i64, i1)")
-    return [
-        " br i1 %first.thread, label %collect, label %collected",
-        "collect:",
-        f" %skip = mul i64 %n, {count}",
-        " %there = getelementptr i8, ptr %out, i64 %skip",
-        f" call void @llvm.memcpy.p0.p0.i64(ptr %there, ptr {names[layout.storage]}, "
-        f"i64 {count}, i1 false)",
-        " br label %collected",
-        "collected:",
-    ]
-
-
-def _adding(plan: Plan, loss: int | None, names: dict[Storage, str]) -> list[str]:
-    """Add the loss of this step to the total, in double precision."""
-    if loss is None:
-        return [" %sum = fadd double %total, 0.0"]
-    layout = plan.layouts[plan.outputs[loss]]
-    dtype = "u8" if layout.buffer.dtype == "bool" else layout.buffer.dtype
-    lines = [f" %loss = load {TYPES[dtype]}, ptr {names[layout.storage]}"]
-    wide = "%loss"
-    for word, _ in conversion(dtype, "f64") if dtype != "f64" else ():
-        lines.append(f" %wide = {word} {TYPES[dtype]} %loss to double")
-        wide = "%wide"
-    return [*lines, f" %sum = fadd double %total, {wide}"]
-
-
-def run_interpreted(
-    plan: Plan, values: dict[Buffer, np.ndarray], streams: Sequence[np.ndarray] = (),
-    rows: np.ndarray | None = None,
-) -> list[np.ndarray]:  # fmt: skip
-    """One step of a plan in Python, kernel by kernel: the outputs."""
-    arrays: dict[Storage, np.ndarray] = {
-        layout.storage: np.zeros(layout.size, DTYPES[buffer.dtype])
-        for buffer, layout in plan.layouts.items()
-        if not buffer.kind.startswith("stream")
-    }
-    reset(plan, lambda layout: arrays[layout.storage])
-    for buffer, value in values.items():
-        layout = plan.layouts[buffer]
-        view(layout, arrays[layout.storage])[...] = value.reshape(buffer.shape)
-    for buffer, stream in zip(plan.streams, streams, strict=True):
-        arrays[plan.layouts[buffer].storage] = stream.reshape(len(stream), -1)
-    for buffer, layout in plan.layouts.items():
-        if buffer.kind == "stream_rows":
-            assert rows is not None
-            arrays[layout.storage] = rows
-    for code in plan.codes:
-        interpret(code, arrays)
-    return [
-        view(plan.layouts[b], arrays[plan.layouts[b].storage]).reshape(b.given).copy()
-        for b in plan.outputs
-    ]
+    @property
+    def _collect(self) -> Place:
+        assert self.places.collect is not None
+        return self.places.outputs[self.places.collect]

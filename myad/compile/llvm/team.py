@@ -15,10 +15,11 @@ from functools import cache
 
 import numpy as np
 
-from myad.compile.llvm.threads import WORDS
 from myad.errors import OptionError
 
 Work = Callable[[int, int], float]
+
+WORDS = 32  # of 8 bytes, in which threads meet: arrived, round, the yield function; a line each
 
 
 def available() -> int:

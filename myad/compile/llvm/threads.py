@@ -17,13 +17,12 @@ from myad.compile.loops.plan import Plan
 from myad.compile.schedule.layout import Storage
 
 SPINS = 4000  # looks at the barrier before the processor is given up: some ten microseconds
-WORDS = 32  # i64 of the memory that threads meet in: arrived, round, the yield function; a line each
 
 Span = tuple[object, int, int]
 
 
 def barriers(plan: Plan) -> list[bool]:
-    """For each kernel whether all threads meet before it; one more for the end of a step.
+    """For each kernel whether all threads meet before it.
 
     Each kernel that is dealt out is met by every thread; what one thread alone did since the last
     meeting needs none for what it does next.
@@ -43,7 +42,7 @@ def barriers(plan: Plan) -> list[bool]:
             since = []
         since.append((shared, reads, writes))
         found.append(meets)
-    return [*found, True]
+    return found
 
 
 def _spans(plan: Plan, code: LoopCode) -> tuple[list[Span], list[Span]]:

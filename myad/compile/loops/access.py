@@ -65,18 +65,19 @@ class Access:
 
     def load(self, expr: Load) -> Value:
         layout = self.layouts[expr.buffer]
-        index = tuple(i.substitute(self.env) for i in expr.index)
-        row = None
+        env = self.env
+        index = tuple([i.substitute(env) for i in expr.index])
         if expr.buffer.kind == "stream":
             return self.stream(expr, index)
         address = layout.address(index)
         stride = address.coefficient(self.lane) if self.lane is not None else 0
         if not stride:
-            return self.build.load(layout.storage, address, row=row)
+            return self.build.load(layout.storage, address)
         assert self.lane is not None
-        base, lanes = address - self.lane * stride, self.lanes
-        reach = base.bounds()[1] + (lanes if stride == 1 else lanes * stride) - 1
-        low = base.bounds()[0] + min(0, stride * (lanes - 1))
+        base, lanes = address.without(self.lane), self.lanes
+        low, high = base.bounds()
+        reach = high + (lanes if stride == 1 else lanes * stride) - 1
+        low += min(0, stride * (lanes - 1))
         whole = reach < layout.size and low >= 0 and stride in (1, 2)
         valid = lanes if whole else min(self.valid, lanes)
         return self.build.load(layout.storage, base, lanes=lanes, stride=stride, valid=valid)

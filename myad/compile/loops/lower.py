@@ -43,7 +43,8 @@ class _Lowering(Access):
     def code(self) -> LoopCode:
         """The whole nest."""
         kernel = self.kernel
-        if kernel.accumulate:
+        fresh = kernel.output.kind == "result" and kernel.output.fill is not None
+        if kernel.accumulate or fresh:
             self.build.zero(self.layouts[kernel.output].storage)
         self.nest(0)
         if kernel.output.kind == "temporary" and kernel.output.fill is None:

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from myad.compile.dtypes import BYTES, DTYPES
+from myad.compile.dtypes import BYTES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.loops.loops import LoopCode
+from myad.compile.places import ALIGN, Place, Places
 from myad.compile.program.program import Program
-from myad.compile.schedule.layout import Layout, Storage
+from myad.compile.schedule.layout import CALLERS, Layout, Storage
 
-ALIGN = 64  # bytes: a cache line, and the widest vector
+OUTSIDE = (*CALLERS, "stream_rows")  # kinds of storages that are not in the arena
 
 
 @dataclass
@@ -23,7 +24,7 @@ class Plan:
     Fields: `program` after simplification; `kernels` in the order they run; `layouts` by buffer;
     `codes` loop code by kernel; `offsets` bytes from the start of the arena by storage; `size`
     bytes of the arena; `inputs`, `outputs` buffers by position; `streams` the inputs that stay
-    the caller's; `constants` their values.
+    the caller's, by row; `constants` their values.
     """
 
     program: Program
@@ -36,6 +37,12 @@ class Plan:
     constants: dict[Buffer, np.ndarray]
     offsets: dict[Storage, int] = field(default_factory=dict)
     size: int = 0
+
+    @property
+    def arrays(self) -> list[Buffer]:
+        """Arguments and results: whole arrays in the caller's memory."""
+        ours = dict.fromkeys([*self.inputs, *self.outputs])
+        return [buffer for buffer in ours if buffer.kind in ("argument", "result")]
 
     @property
     def loops(self) -> str:
@@ -67,7 +74,7 @@ def place(result: Plan) -> None:
     placed = _Placed(len(result.layouts))
     forever = len(result.kernels)
     sized = sorted(
-        (b for b in result.layouts if not b.kind.startswith("stream")),
+        (b for b, layout in result.layouts.items() if layout.storage.kind not in OUTSIDE),
         key=lambda b: -result.layouts[b].size,
     )
     for buffer in sized:
@@ -106,8 +113,28 @@ class _Placed:
         self.count += 1
 
 
-def view(layout: Layout, memory: np.ndarray) -> np.ndarray:
-    """A writable window on the elements of a buffer in its flat memory."""
-    width = BYTES[layout.buffer.dtype]
-    strides = tuple(step * width for step in layout.strides)
-    return np.ndarray(layout.buffer.shape, DTYPES[layout.buffer.dtype], memory, strides=strides)
+def places_of(plan: Plan, collect: int | None = None) -> Places:
+    """What running `plan` has to know; `collect` is the number of the output that is kept."""
+    made = place_by_buffer(plan)
+    lasts = {*plan.inputs, *plan.constants}
+    lasting: list[tuple[Place, np.ndarray | float | None]] = [
+        (place, plan.constants.get(buffer, buffer.fill or None))
+        for buffer, place in made.items()
+        if place.offset is not None and (buffer in lasts or buffer.fill is not None)
+    ]
+    return Places(
+        plan.size, [made[b] for b in plan.inputs], [made[b] for b in plan.outputs],
+        [made[b] for b in plan.arrays], lasting, len(plan.streams), collect,
+        max([1, *(code.units for code in plan.codes)]),
+    )  # fmt: skip
+
+
+def place_by_buffer(plan: Plan) -> dict[Buffer, Place]:
+    """The place of every buffer."""
+    return {
+        buffer: Place(
+            buffer.dtype, buffer.given, buffer.shape, tuple(layout.strides), layout.size,
+            plan.offsets.get(layout.storage), buffer.kind == "argument",
+        )
+        for buffer, layout in plan.layouts.items()
+    }  # fmt: skip

@@ -40,7 +40,8 @@ class Storage:
     """Memory of one buffer: `size` elements of `dtype`, slack for whole vectors included.
 
     `kind` "stream" is the caller's own memory: rows of `row` elements, as many as the caller has,
-    the row chosen at run time by a checked row number, and no slack behind the last one.
+    the row chosen at run time by a checked row number, and no slack behind the last one; `kind`
+    "argument" and "result" are whole arrays of the caller's, as NumPy lays them out.
     """
 
     name: str
@@ -48,6 +49,9 @@ class Storage:
     size: int
     kind: str = "temporary"
     row: int = 0
+
+
+CALLERS = ("stream", "argument", "result")  # kinds of buffers that lie in the caller's memory
 
 
 class Layout:
@@ -69,7 +73,7 @@ class Layout:
         for place, dim in enumerate(reversed(order)):
             self.strides[dim] = step
             extent = buffer.shape[dim]
-            if place == 0 and buffer.kind != "stream":
+            if place == 0 and buffer.kind not in CALLERS:
                 self.row_size = extent
                 lanes = machine.lanes_for(self.row_size, buffer.dtype)
                 self.row_step = -(-self.row_size // lanes) * lanes
@@ -79,8 +83,8 @@ class Layout:
             step *= extent
         lasts = buffer.kind in ("state", "input") or buffer.fill is not None
         self.zero_to = self.row_step if lasts else 0
-        slack = 2 * machine.lanes(buffer.dtype) if step > 1 else 0
-        self.size = step if buffer.kind == "stream" else step + slack
+        slack = 2 * machine.lanes(buffer.dtype) if step > 1 and buffer.kind not in CALLERS else 0
+        self.size = step + slack
         row = step // buffer.shape[0] if buffer.kind == "stream" and buffer.shape else 0
         self.storage = Storage(buffer.name, buffer.dtype, self.size, buffer.kind, row)
 

@@ -21,6 +21,7 @@ from myad.compile.kernels.kernel import Kernel
 from myad.compile.schedule.layout import Layout, Machine
 
 MAX_CHANGES = 8  # of one buffer's layout: the descent ends, however large the program
+RELAID_COST = 3.0  # of one element copied into another order: a load and a store of its own
 
 
 def natural(buffers: list[Buffer], machine: Machine) -> dict[Buffer, Layout]:
@@ -105,14 +106,14 @@ class _Descent:
         if buffer.kind == "stream" or sum(extent > 1 for extent in buffer.shape) < 2:
             return False
         kernels = self.touching[buffer]
-        best, before = self.layouts[buffer], sum(self.costs[k] for k in kernels)
-        lowest = before
+        best = self.layouts[buffer]
+        before = lowest = sum(self.costs[k] for k in kernels) + _copying(best)
         for dim, extent in enumerate(buffer.shape):
             if extent == 1 or dim == best.inner:
                 continue
             order = (*(d for d in range(len(buffer.shape)) if d != dim), dim)
             trial = self.layouts[buffer] = Layout(buffer, self.machine, order)
-            cost = sum(self.cost(k) for k in kernels)
+            cost = sum(self.cost(k) for k in kernels) + _copying(trial)
             if cost < lowest * 0.999:
                 best, lowest = trial, cost
         self.layouts[buffer] = best
@@ -120,6 +121,14 @@ class _Descent:
             self.costs.update({k: self.cost(k) for k in kernels})
             return True
         return False
+
+
+def _copying(layout: Layout) -> float:
+    """Modelled cost of laying out the caller's array like this: nothing if it lies so already."""
+    natural_order = sorted(layout.order, key=lambda dim: (layout.buffer.shape[dim] > 1, dim))
+    if layout.buffer.kind not in ("argument", "result") or list(layout.order) == natural_order:
+        return 0.0
+    return RELAID_COST * layout.buffer.size
 
 
 def cheapest(

@@ -10,6 +10,7 @@ BASE = {
     "DYLD_INSERT_LIBRARIES": "evil.dylib",
     "OMP_NUM_THREADS": "64",
     "MALLOC_ARENA_MAX": "2",
+    "MYAD_CACHE": "/elsewhere",
     "HOME": "/home/me",
 }
 
@@ -30,6 +31,7 @@ def test_threads_are_limited_in_every_library(tmp_path):
 def test_caches_are_the_engines_own(tmp_path):
     found = engine_environment(tmp_path, threads=1, base=BASE)
     assert {found[name] for name in CACHE_VARIABLES} == {str(tmp_path)}
+    assert "MYAD_CACHE" not in found  # myad's lies in XDG_CACHE_HOME then
 
 
 def test_manifest_says_what_matters_and_what_was_scrubbed():
@@ -37,6 +39,7 @@ def test_manifest_says_what_matters_and_what_was_scrubbed():
         "DYLD_INSERT_LIBRARIES": "(scrubbed)",
         "LD_PRELOAD": "(scrubbed)",
         "MALLOC_ARENA_MAX": "2",
+        "MYAD_CACHE": "(scrubbed)",
         "OMP_NUM_THREADS": "64",
         "PYTHONPATH": "(scrubbed)",
         "PYTHONSTARTUP": "(scrubbed)",

@@ -12,7 +12,7 @@ from myad import ops
 from myad.compile.dtypes import DTYPES, KIND, NAMES, SUPPORT
 from myad.compile.kernels.expr import ARITY, COMPARISONS
 from myad.compile.kernels.index import affine
-from myad.compile.llvm.native import NativeModule
+from myad.compile.llvm.native import NativeModule, object_code
 from myad.compile.llvm.render import Renderer
 from myad.compile.loops.interpret import interpret
 from myad.compile.loops.loops import LoopBuilder
@@ -210,7 +210,7 @@ def test_interpreter_and_llvm_agree_on_every_operation_and_dtype(op, dtype, lane
         renderer = Renderer()
         renderer.function(code)
         text = renderer.text().replace("define internal void @operation", "define void @operation")
-        module = NativeModule(text)
+        module = NativeModule(object_code(text))
         pointers = [memory[s].ctypes.data for s in code.storages]
         kinds = [ctypes.c_void_p] * len(pointers)
         ctypes.CFUNCTYPE(None, *kinds)(module.address("operation"))(*pointers)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from myad.compile.build import build
-from myad.compile.llvm.module import Module, run_interpreted
+from myad.compile.load import module_of
+from myad.compile.loops.steps import run_interpreted
 from myad.compile.program.trace import trace
 from myad.compile.schedule.layout import Machine
 from myad.core import PRIMITIVES
@@ -29,11 +30,11 @@ def test_interpreted_and_native_agree_with_numpy(case, dtype, machine, rng):
     plan = build(program, machine)
     wanted = np.asarray(case.op(*inputs, **case.static))
     (interpreted,) = run_interpreted(plan, dict(zip(plan.inputs, inputs, strict=True)))
-    module = Module(plan)
-    for buffer, value in zip(plan.inputs, inputs, strict=True):
-        module.write(buffer, value)
+    module = module_of(plan)
+    for place, value in zip(module.inputs, inputs, strict=True):
+        module.write(place, value)
     module.run()
-    native = module.read(plan.outputs[0])
+    native = module.read(module.outputs[0])
     # a few roundings of sums and of exp, which is exact to 2 units in the last place
     tolerance = 2e-6 if dtype == "float32" else 1e-14
     scale = max(1.0, float(np.abs(wanted).max()))
@@ -49,11 +50,11 @@ def test_a_second_run_is_the_same_as_the_first(case, rng):
     inputs = case.inputs(rng, np.dtype("float32"))
     program, _ = trace(lambda *xs: case.op(*xs, **case.static), *inputs)
     plan = build(program, Machine(64, 32))
-    module = Module(plan)
+    module = module_of(plan)
     results = []
     for _ in range(2):
-        for buffer, value in zip(plan.inputs, inputs, strict=True):
-            module.write(buffer, value)
+        for place, value in zip(module.inputs, inputs, strict=True):
+            module.write(place, value)
         module.run()
-        results.append(module.read(plan.outputs[0]))
+        results.append(module.read(module.outputs[0]))
     np.testing.assert_array_equal(*results)

@@ -8,7 +8,7 @@ import pytest
 from myad.compile.kernels.expr import Buffer, cast
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import KernelBuilder, Source
-from myad.compile.llvm.native import NativeModule
+from myad.compile.llvm.native import NativeModule, object_code
 from myad.compile.llvm.render import Renderer
 from myad.compile.loops.interpret import interpret
 from myad.compile.loops.loops import LoopBuilder, check
@@ -118,19 +118,38 @@ def sums(n, k, vector_bytes, **schedule):
         schedule["vector"] = axes[schedule["vector"]]
     for name in ("block", "unroll"):
         schedule[name] = {axes[a]: c for a, c in schedule.get(name, {}).items()}
-    for name in ("loops", "reductions"):
-        schedule[name] = [axes[a] for a in schedule.get(name, [])]
+    schedule["reductions"] = [axes[a] for a in schedule.get("reductions", [])]
+    schedule["order"] = [(axes[a], step) for a, step in schedule.get("order", [])]
     return lower(kernel, Schedule(**schedule), layouts), layouts, (x, y, out)
 
 
 SCHEDULES = {
-    "scalar": {"loops": ["i"], "reductions": ["j"]},
-    "lanes-along-the-sum": {"vector": "j", "lanes": 8, "loops": ["i"]},
-    "two-vectors": {"vector": "j", "lanes": 4, "chunks": 2, "loops": ["i"], "ways": 2},
-    "lanes-along-the-output": {"vector": "i", "lanes": 8, "reductions": ["j"]},
-    "block": {"block": {"i": 3}, "loops": ["i"], "reductions": ["j"], "unroll": {"j": 7}},
-    "unrolled": {"loops": ["i"], "unroll": {"j": 21}, "ways": 3},
-}
+    "scalar": {"order": [("i", 1)], "reductions": ["j"]},
+    "lanes-along-the-sum": {"vector": "j", "lanes": 8, "order": [("i", 1)], "reductions": ["j"]},
+    "two-vectors": {
+        "vector": "j", "lanes": 4, "chunks": 2, "order": [("i", 1)], "reductions": ["j"], "ways": 2,
+    },
+    "lanes-along-the-output": {
+        "vector": "i", "lanes": 8, "block": {"i": 8}, "order": [("i", 8)], "reductions": ["j"],
+    },
+    "block": {
+        "block": {"i": 3}, "order": [("i", 3)], "reductions": ["j"], "unroll": {"j": 7},
+    },
+    "unrolled": {"order": [("i", 1)], "unroll": {"j": 21}, "ways": 3},
+    "what is left of a block": {"block": {"i": 4}, "order": [("i", 4)], "reductions": ["j"]},
+    "what is left of what is written out": {
+        "block": {"i": 2}, "order": [("i", 2)], "reductions": ["j"], "unroll": {"j": 8}, "ways": 2,
+    },
+    "sums in parts": {"order": [("j", 4), ("i", 1)], "reductions": ["j"], "unroll": {"j": 4}},
+    "lanes of sums in parts": {
+        "vector": "i", "lanes": 8, "block": {"i": 8}, "order": [("j", 5), ("i", 8)],
+        "reductions": ["j"],
+    },
+    "tiles": {
+        "block": {"i": 2}, "order": [("i", 4), ("j", 10), ("i", 2)], "reductions": ["j"],
+    },
+    "shared": {"block": {"i": 4}, "order": [("i", 4)], "reductions": ["j"], "shared": 0},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
@@ -147,11 +166,13 @@ def test_every_schedule_gives_the_same_sums(schedule, rng):
     out[:] = 0
     renderer = Renderer()
     renderer.function(code)
-    module = NativeModule(
-        renderer.text().replace("define internal void @sums", "define void @sums")
-    )
-    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(module.address("sums"))
-    call(*(memory[s].ctypes.data for s in code.storages))
+    text = renderer.text().replace("define internal void @sums", "define void @sums")
+    module = NativeModule(object_code(text))
+    units = [ctypes.c_int64] * 2 if code.units else []
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *units)(module.address("sums"))
+    pointers = [memory[s].ctypes.data for s in code.storages]
+    for first in range(max(1, code.units)):  # one unit at a time, as several threads would
+        call(*pointers, *([first, first + 1] if units else []))
     np.testing.assert_allclose(out[:9], x @ y, rtol=1e-5)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import myad
 from myad.compile.build import build
-from myad.compile.llvm.module import Module
+from myad.compile.load import module_of
 from myad.compile.program.trace import flatten, trace
 from myad.compile.schedule.layout import Machine
 from tests.myad.compile.test_training import LAYERS
@@ -17,13 +17,13 @@ WITHOUT_KERNEL = {"gather", "scatter_add"}
 
 def runs(plan, values, filling, count=2):
     """The outputs of runs in a row, bit by bit."""
-    module = Module(plan, poison=filling)
-    for buffer, value in zip(plan.inputs, values, strict=True):
-        module.write(buffer, np.asarray(value))
+    module = module_of(plan, poison=filling)
+    for place, value in zip(module.inputs, values, strict=True):
+        module.write(place, np.asarray(value))
     found = []
     for _ in range(count):
         module.run()
-        found += [module.read(buffer).tobytes() for buffer in plan.outputs]
+        found += [module.read(place).tobytes() for place in module.outputs]
     return found
 
 

@@ -13,9 +13,11 @@ from myad.compile.kernels import fuse as fusion
 from myad.compile.kernels.cost import COST
 from myad.compile.kernels.expr import ARITY, Buffer, Const, Load, Pool, rewrite, show, walk
 from myad.compile.kernels.fuse import MAX_NODES, vanishes
-from myad.compile.llvm.module import Module, render, run_interpreted
+from myad.compile.llvm.entry import render
+from myad.compile.load import module_of
 from myad.compile.loops import interpret as interpreter
 from myad.compile.loops.plan import _Placed
+from myad.compile.loops.steps import run_interpreted
 from myad.compile.program.trace import flatten, trace
 from myad.compile.schedule import search
 from myad.compile.schedule.layout import Machine
@@ -143,11 +145,11 @@ def test_results_agree_with_the_program_interpreted_and_native(make):
     leaves = [np.asarray(leaf) for _, leaf in flatten(arguments)]
     wanted = program.run(*leaves)
     interpreted = run_interpreted(plan, dict(zip(plan.inputs, leaves, strict=True)))
-    module = Module(plan)
-    for buffer, value in zip(plan.inputs, leaves, strict=True):
-        module.write(buffer, value)
+    module = module_of(plan)
+    for place, value in zip(module.inputs, leaves, strict=True):
+        module.write(place, value)
     module.run()
-    for output, slow, right in zip(plan.outputs, interpreted, wanted, strict=True):
+    for output, slow, right in zip(module.outputs, interpreted, wanted, strict=True):
         np.testing.assert_allclose(slow, right, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(module.read(output), right, rtol=1e-12, atol=1e-12)
 
@@ -249,10 +251,10 @@ def test_simplification_ends_for_a_rule_that_is_written_with_itself():
 
 def test_a_library_function_of_vectors_is_written_out_once_and_called():
     x = np.ones(64, "f4")
-    program, _ = trace(lambda x: myad.tanh(myad.tanh(x)), x)
+    program, _ = trace(lambda x: (x**2.5) ** 1.5, x)
     ir = render(build(program, MACHINE))
-    assert ir.count("@llvm.tanh.v8f32(") == 2  # its declaration and one call
-    assert ir.count(" @tanh.v8f32(") > 2
+    assert ir.count("@llvm.pow.v8f32(") == 2  # its declaration and one call
+    assert ir.count(" @pow.v8f32(") > 2
 
 
 def test_places_in_memory_are_the_lowest_that_are_free_meanwhile():

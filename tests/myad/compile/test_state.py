@@ -6,7 +6,8 @@ import pytest
 import myad
 from myad.compile import CompiledTraining
 from myad.compile.build import build
-from myad.compile.llvm.module import Module, run_interpreted
+from myad.compile.load import module_of
+from myad.compile.loops.steps import run_interpreted
 from myad.compile.program.trace import trace
 from myad.compile.schedule.layout import Machine
 from myad.errors import CompileError
@@ -101,9 +102,9 @@ def planned(step, state):
 @pytest.mark.parametrize(("state", "step"), STEPS.values(), ids=STEPS)
 def test_steps_in_a_row_are_those_of_the_function(state, step):
     plan = planned(step, state)
-    module = Module(plan)
-    for buffer, value in zip(plan.inputs, state.values(), strict=True):
-        module.write(buffer, value)
+    module = module_of(plan)
+    for place, value in zip(module.inputs, state.values(), strict=True):
+        module.write(place, value)
     for _ in range(4):
         values = dict(zip(plan.inputs, state.values(), strict=True))
         interpreted = run_interpreted(plan, values)
@@ -111,7 +112,7 @@ def test_steps_in_a_row_are_those_of_the_function(state, step):
         state = {name: np.asarray(new[name]) for name in state}
         module.run()
         wanted = [*state.values(), *extra]
-        got = [module.read(buffer) for buffer in plan.outputs]
+        got = [module.read(place) for place in module.outputs]
         for one, two, three in zip(wanted, got, interpreted, strict=True):
             np.testing.assert_allclose(two, one, rtol=1e-12)
             np.testing.assert_allclose(three, one, rtol=1e-12)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import myad
 from myad.compile.build import PASSES, build
-from myad.compile.llvm.module import Module
+from myad.compile.load import module_of
 from myad.compile.program.trace import trace
 from myad.compile.schedule.layout import Machine
 from myad.compiled import compile_predict
@@ -199,12 +199,12 @@ def test_leaving_out_a_pass_changes_nothing_but_speed(left_out, data):
     results = []
     for without in ((), (left_out,)):
         plan = build(program, Machine(32, 16), without=without)
-        module = Module(plan)
+        module = module_of(plan)
         values = [*model.parameters.values(), arguments[1]["step"], images, labels]
-        for buffer, value in zip(plan.inputs, values, strict=True):
-            module.write(buffer, value)
+        for place, value in zip(module.inputs, values, strict=True):
+            module.write(place, value)
         module.run()
-        results.append([module.read(buffer) for buffer in plan.outputs])
+        results.append([module.read(place) for place in module.outputs])
     for first, second in zip(*results, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-12, atol=1e-14)
 

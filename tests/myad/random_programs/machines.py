@@ -11,16 +11,19 @@ import mmap
 import sys
 from collections.abc import Callable
 from functools import cache
+from itertools import count
 from typing import Any
 from unittest import mock
 
 import numpy as np
 
-from myad.compile import training as compiled_training
+from myad.compile import load as loading
 from myad.compile.build import build
 from myad.compile.llvm.arena import Arena
-from myad.compile.llvm.module import Module, run_interpreted
+from myad.compile.llvm.module import Module
+from myad.compile.load import module_of
 from myad.compile.loops.plan import Plan
+from myad.compile.loops.steps import run_interpreted
 from myad.compile.program.trace import trace
 from myad.compile.schedule.layout import Machine
 from myad.compile.training import CompiledTraining
@@ -36,7 +39,8 @@ class Function:
     def __init__(self, program: RandomProgram, machine: Machine) -> None:
         self.program = program
         recorded, _ = trace(program.function(), *program.inputs.values())
-        self.plan = build(recorded, machine, state=program.places)
+        arrays = not program.places and program.steps == 1  # as `jit` compiles
+        self.plan = build(recorded, machine, state=program.places, arrays=arrays)
 
     def interpreted(self) -> Arrays:
         """The results by the interpreter of loop code."""
@@ -50,14 +54,14 @@ class Function:
 
     def native(self) -> Callable[[str], Arrays]:
         """What gives the results by machine code, in memory that held a filling before."""
-        module = Module(self.plan)
+        module = module_of(self.plan)
 
         def run(filling: str) -> Arrays:
             _fill(module, filling)
-            for buffer, array in zip(self.plan.inputs, self.program.inputs.values(), strict=True):
-                module.write(buffer, array)
+            for place, array in zip(module.inputs, self.program.inputs.values(), strict=True):
+                module.write(place, array)
             _call(self.program, lambda: module.run(steps=self.program.steps))
-            return [module.read(buffer) for buffer in self.plan.outputs]
+            return [module.read(place) for place in module.outputs]
 
         return run
 
@@ -76,7 +80,7 @@ class Training:
             np.concatenate([program.batch(name, step) for step in range(program.steps)])
             for name in program.streams
         ]
-        with mock.patch.object(compiled_training, "host", return_value=machine):
+        with mock.patch.object(loading, "host", return_value=machine):
             self._training = CompiledTraining(
                 program.step, *self._state, *self._data, batch_size=program.batch_size
             )
@@ -118,14 +122,20 @@ def _call(program: RandomProgram, run: Callable[[], Any]) -> None:
 
 
 def _fill(module: Module, filling: str) -> None:
-    words = -(-module.plan.size // 4)
-    memory = _guarded(4 * words)
-    memory[...] = np.full(words, FILLINGS[filling], np.uint32).view(np.uint8)
-    module.own = Arena(module.plan, within=memory)
+    """Let `module` work in memory that holds `filling`, the caller's arrays included."""
+    numbers = count()
+
+    def room(size: int) -> np.ndarray:
+        memory = _guarded(size, next(numbers))
+        word = np.array([FILLINGS[filling]], np.uint32).view(np.uint8)
+        memory[...] = np.resize(word, size)
+        return memory
+
+    module.own = Arena(module.places, room=room)
 
 
 @cache
-def _pages(count: int) -> np.ndarray:
+def _pages(count: int, number: int) -> np.ndarray:
     """Memory between two pages that nothing may touch, where the system can do that."""
     block = mmap.mmap(-1, (count + 2) * mmap.PAGESIZE)
     whole = np.frombuffer(block, np.uint8)
@@ -137,7 +147,7 @@ def _pages(count: int) -> np.ndarray:
     return whole[mmap.PAGESIZE : -mmap.PAGESIZE]
 
 
-def _guarded(size: int) -> np.ndarray:
-    """`size` bytes that end where a forbidden page begins."""
-    pages = _pages(-(-size // mmap.PAGESIZE) or 1)
+def _guarded(size: int, number: int) -> np.ndarray:
+    """`size` bytes that end where a forbidden page begins; others for each `number`."""
+    pages = _pages(-(-size // mmap.PAGESIZE) or 1, number)
     return pages[len(pages) - size :]

@@ -147,14 +147,14 @@ print("compiled", myad.jit(function)({names}))"""
 
 _STATE = """\
 from myad.compile.build import build
-from myad.compile.llvm.module import Module
+from myad.compile.load import module_of
 from myad.compile.llvm.native import host
 from myad.compile.program.trace import trace
 
 program, _ = trace(function, {names})
-module = Module(build(program, host(), state={places}))
-for buffer, array in zip(module.plan.inputs, ({names},)):
-    module.write(buffer, array)
+module = module_of(build(program, host(), state={places}))
+for place, array in zip(module.inputs, ({names},)):
+    module.write(place, array)
 values = [myad.Tensor(x) for x in ({names},)]
 for _ in range({steps}):
     results = function(*values)
@@ -162,7 +162,7 @@ for _ in range({steps}):
         values[into] = results[out]
 module.run(steps={steps})
 print("eager   ", results)
-print("compiled", [module.read(buffer) for buffer in module.plan.outputs])"""
+print("compiled", [module.read(place) for place in module.outputs])"""
 
 _TRAINING = """\
 import sys

@@ -14,6 +14,7 @@ from myad.compile.kernels.names import name_apart
 from myad.compile.kernels.narrow import narrow
 from myad.compile.kernels.pack import apart, packed
 from myad.compile.kernels.parts import in_parts
+from myad.compile.kernels.slices import in_slices
 from myad.compile.kernels.split import split_dimensions
 from myad.compile.kernels.state import place_state
 from myad.compile.loops.codes import codes_of
@@ -26,7 +27,7 @@ from myad.compile.schedule.layout import Machine
 from myad.compile.schedule.search import natural, plan
 from myad.errors import CompileError
 
-PASSES = ("fold", "fuse", "pack", "split", "layouts")  # what can be left out, to see what it gains
+PASSES = ("fold", "fuse", "pack", "split", "slices", "layouts")  # what can be left out, to see what it gains
 
 
 def build(
@@ -60,6 +61,9 @@ def build(
         kernels = packed(in_parts(apart(kernels, machine)))
     if "split" not in without:
         kernels = split_dimensions(kernels)
+    if "slices" not in without:
+        kept = {*inputs, *outputs}
+        kernels = in_slices(kernels, [inputs[p] for p in streams], kept, machine)
     used = _buffers_of(kernels, inputs, outputs)
     if arrays:
         _outside(kernels, inputs, outputs)

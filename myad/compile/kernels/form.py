@@ -31,7 +31,8 @@ class _Reader:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self.axes: dict[Axis, int] = {axis: n for n, axis in enumerate(kernel.axes)}
+        axes = [*kernel.axes, *([kernel.slice] if kernel.slice is not None else [])]
+        self.axes: dict[Axis, int] = {axis: n for n, axis in enumerate(axes)}
         self.buffers: dict[Buffer, int] = {}
 
     def form(self) -> Form:
@@ -40,8 +41,8 @@ class _Reader:
         body = self.expression(kernel.body)
         epilogue = None if kernel.epilogue is None else self.expression(kernel.epilogue)
         buffers = tuple((b.shape, b.dtype, b.kind, b.fill) for b in self.buffers)
-        sizes = tuple(axis.size for axis in kernel.axes)
-        how = kernel.combine, kernel.accumulate
+        sizes = tuple(axis.size for axis in self.axes)
+        how = kernel.combine, kernel.accumulate, kernel.slice is None, kernel.continued
         return Form((sizes, buffers, output, body, epilogue, how), tuple(self.buffers))
 
     def buffer(self, buffer: Buffer) -> int:

@@ -40,7 +40,9 @@ class Kernel:
     """`output[index] ⊕= body` over `axes`.
 
     Fields: `accumulate` several points of the domain write the same element although their axes
-    occur in `index` (overlapping windows): the output is zeroed first and added to.
+    occur in `index` (overlapping windows): the output is zeroed first and added to; `slice` the axis
+    over slices of the batch, one of which a run of the kernel is for, if it is in a group that runs
+    by slices; it is none of `axes`; `continued` the sums go on from slice to slice.
     """
 
     name: str
@@ -51,12 +53,14 @@ class Kernel:
     combine: str = "store"
     epilogue: Expr | None = None
     accumulate: bool = False
+    slice: Axis | None = None
+    continued: bool = False
 
     @cached_property
     def parallel(self) -> list[Axis]:
         """The axes of the output."""
         written = {axis for part in self.index for axis in part.terms}
-        return [axis for axis in self.axes if axis in written]
+        return [axis for axis in self.axes if axis in written]  # never `slice`, which is no loop
 
     @cached_property
     def reduced(self) -> list[Axis]:
@@ -111,7 +115,8 @@ class Kernel:
         over = ", ".join(map(repr, self.axes))
         sign = {"store": "=", "add": "+=", "max": "max=", "min": "min="}[self.combine]
         place = f"{self.output.name}[{', '.join(map(repr, self.index))}]"
-        text = f"{self.name}: for {over or 'once'}: {place} {sign} {show(self.body)}"
+        by = f"slice of {self.slice.size}, " if self.slice is not None else ""
+        text = f"{self.name}: for {by}{over or 'once'}: {place} {sign} {show(self.body)}"
         if self.epilogue is not None:
             text += f", then {show(self.epilogue)}"
         return text

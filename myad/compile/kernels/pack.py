@@ -82,26 +82,29 @@ def apart(kernels: list[Kernel], machine: Machine) -> list[Kernel]:
     """
     result: list[Kernel] = []
     for kernel in kernels:
-        if kernel.epilogue is None or not _long(kernel, machine):
-            result.append(kernel)
-            continue
-        axes = list(dict.fromkeys(axis for part in kernel.index for axis in part.terms))
-        shape = tuple(axis.size for axis in axes)
-        sums = Buffer(f"{kernel.output.name}_sums", shape, kernel.body.dtype)
-        first, last = kernel.name.split("_", 1)[0], kernel.name.rsplit("_", 1)[-1]
-        index = tuple(axis + 0 for axis in axes)
-        fresh = [Axis(axis.name, axis.size) for axis in axes]
-        mapping = {a: b + 0 for a, b in zip(axes, fresh, strict=True)}
-
-        def rule(node: Expr, sums: Buffer = sums, index: tuple = index) -> Expr | None:
-            return Load(sums, index) if isinstance(node, Sum) else None
-
-        result.append(Kernel(f"{kernel.name}_sums", sums, kernel.axes, index, kernel.body,
-                             kernel.combine))  # fmt: skip
-        done = Kernel(f"{first}_{last}", kernel.output, tuple(axes), kernel.index,
-                      rewrite(kernel.epilogue, rule))  # fmt: skip
-        result.append(done.substituted(mapping, fresh))
+        long = kernel.epilogue is not None and _long(kernel, machine)
+        result.extend(sums_apart(kernel) if long else [kernel])
     return result
+
+
+def sums_apart(kernel: Kernel) -> list[Kernel]:
+    """The sums of `kernel`, and its epilogue as a kernel of its own."""
+    assert kernel.epilogue is not None
+    axes = list(dict.fromkeys(axis for part in kernel.index for axis in part.terms))
+    shape = tuple(axis.size for axis in axes)
+    sums = Buffer(f"{kernel.output.name}_sums", shape, kernel.body.dtype)
+    first, last = kernel.name.split("_", 1)[0], kernel.name.rsplit("_", 1)[-1]
+    index = tuple(axis + 0 for axis in axes)
+    fresh = [Axis(axis.name, axis.size) for axis in axes]
+    mapping = {a: b + 0 for a, b in zip(axes, fresh, strict=True)}
+
+    def rule(node: Expr) -> Expr | None:
+        return Load(sums, index) if isinstance(node, Sum) else None
+
+    whole = Kernel(f"{kernel.name}_sums", sums, kernel.axes, index, kernel.body, kernel.combine)
+    epilogue = rewrite(kernel.epilogue, rule)
+    done = Kernel(f"{first}_{last}", kernel.output, tuple(axes), kernel.index, epilogue)
+    return [whole, done.substituted(mapping, fresh)]
 
 
 def _long(kernel: Kernel, machine: Machine) -> bool:

@@ -7,7 +7,7 @@ from myad.compile.llvm.ir import TYPES, Declarations, conversion
 from myad.compile.llvm.render import Renderer
 from myad.compile.llvm.threads import barrier, barriers
 from myad.compile.loops.loops import LoopCode
-from myad.compile.loops.plan import Plan
+from myad.compile.loops.plan import Plan, groups
 from myad.compile.schedule.layout import Storage
 
 
@@ -68,40 +68,45 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     return renderer.text()
 
 
-def _kernels(
-    plan: Plan, names: dict[Storage, str], declarations: Declarations
-) -> list[str]:
-    """The calls of one step; where threads share work, each on its part, and waits between."""
-    calls = [_call(plan, number, code, names) for number, code in enumerate(plan.codes)]
-    if not any(code.units for code in plan.codes):
-        return [line for call in calls for line in call]
-    lines: list[str] = []
-    alone = False  # whether the block being written is the first thread's
-    for number, (code, call, meet) in enumerate(
-        zip(plan.codes, calls, barriers(plan), strict=False)
-    ):
-        if alone and (meet or code.units):
-            lines += [f" br label %all{number}", f"all{number}:"]
-            alone = False
-        if meet:
-            lines += _meeting(str(number), declarations)
-        if not code.units and not alone:
-            lines += [f" br i1 %first.thread, label %one{number}, label %all{_after(plan, number)}",
-                      f"one{number}:"]  # fmt: skip
-            alone = True
-        lines += call
-    if alone:
-        lines += [f" br label %all{len(calls)}", f"all{len(calls)}:"]
-    return lines + _meeting("last", declarations)
+def _kernels(plan: Plan, names: dict[Storage, str], declarations: Declarations) -> list[str]:
+    """The calls of one step, groups of them slice by slice.
 
-
-def _after(plan: Plan, number: int) -> int:
-    """The next kernel, after one of the first thread alone, that others have a part in."""
+    Where threads share work, each calls a kernel for its part, or the first alone, and all meet
+    where one might touch what another is not done with, and at the end of a slice.
+    """
+    shared = any(code.units for code in plan.codes)
     meets = barriers(plan)
-    for later in range(number + 1, len(plan.codes)):
-        if plan.codes[later].units or meets[later]:
-            return later
-    return len(plan.codes)
+    lines: list[str] = []
+    for run, count in groups([code.slice for code in plan.codes]):
+        place = "0"
+        if count > 1:
+            first, place = run.start, f"%slice{run.start}"
+            lines += [f" br label %before{first}", f"before{first}:",
+                      f" br label %again{first}", f"again{first}:",
+                      f" {place} = phi i64 [0, %before{first}], [{place}.next, %end{first}]"]  # fmt: skip
+        alone = ""  # the label behind the block being written, if it is the first thread's
+        for number in run:
+            code = plan.codes[number]
+            if alone and (meets[number] or code.units):
+                lines += [f" br label %{alone}", f"{alone}:"]
+                alone = ""
+            if meets[number]:
+                lines += _meeting(str(number), declarations)
+            if shared and not code.units and not alone:
+                alone = f"all{number}"
+                lines += [f" br i1 %first.thread, label %one{number}, label %{alone}",
+                          f"one{number}:"]  # fmt: skip
+            lines += _call(plan, number, code, names, place)
+        if alone:
+            lines += [f" br label %{alone}", f"{alone}:"]
+        if count > 1:
+            lines += _meeting(f"end{first}", declarations) if shared else []
+            lines += [f" br label %end{first}", f"end{first}:",
+                      f" {place}.next = add i64 {place}, 1",
+                      f" {place}.go = icmp ult i64 {place}.next, {count}",
+                      f" br i1 {place}.go, label %again{first}, label %after{first}",
+                      f"after{first}:"]  # fmt: skip
+    return lines + (_meeting("last", declarations) if shared else [])
 
 
 def _meeting(name: str, declarations: Declarations) -> list[str]:
@@ -120,7 +125,9 @@ def _place(plan: Plan, storage: Storage) -> str:
     return f"getelementptr i8, ptr %arena, i64 {plan.offsets[storage]}"
 
 
-def _call(plan: Plan, number: int, code: LoopCode, names: dict[Storage, str]) -> list[str]:
+def _call(
+    plan: Plan, number: int, code: LoopCode, names: dict[Storage, str], slice_number: str
+) -> list[str]:
     """A call of a kernel. Places are computed at each call: thousands of them at the head of the
     function would all be kept, in memory, and LLVM's time for them grows with their square."""
     lines, operands = [], []
@@ -135,6 +142,8 @@ def _call(plan: Plan, number: int, code: LoopCode, names: dict[Storage, str]) ->
             lines += [f" %{word}{number}.all = mul i64 {which}, {code.units}",
                       f" %{word}{number} = udiv i64 %{word}{number}.all, %threads"]  # fmt: skip
             operands.append(f"i64 %{word}{number}")
+    if code.slice is not None:
+        operands.append(f"i64 {slice_number}")
     function = code.name if code.model is None else code.model.name
     return [*lines, f" call void @{function}({', '.join(operands)})"]
 

@@ -58,9 +58,12 @@ class Renderer:
 class _Function(Memory):
     def text(self) -> str:
         self.lines.append("entry:")
+        if self.code.slice is not None:
+            self.counters[self.code.slice] = "%slice"
         self.block(self.code.body)
         arguments = ", ".join(f"ptr noalias %{s.name}" for s in self.code.storages)
         arguments += ", i64 %units.from, i64 %units.to" if self.code.units else ""
+        arguments += ", i64 %slice" if self.code.slice is not None else ""
         body = "\n".join(self.lines)
         return f"define internal void @{self.code.name}({arguments}) #0 {{\n{body}\n ret void\n}}\n"
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from myad.compile.dtypes import BYTES
 from myad.compile.llvm.ir import Declarations
 from myad.compile.loops.loops import LoopCode, Store, Zero, statements
-from myad.compile.loops.plan import Plan
+from myad.compile.loops.plan import Plan, groups
 from myad.compile.schedule.layout import Storage
 
 SPINS = 4000  # looks at the barrier before the processor is given up: some ten microseconds
@@ -22,17 +22,18 @@ Span = tuple[object, int, int]
 
 
 def barriers(plan: Plan) -> list[bool]:
-    """For each kernel whether all threads meet before it.
+    """For each kernel whether all threads meet before it: all do so before a group of slices.
 
     Each kernel that is dealt out is met by every thread; what one thread alone did since the last
     meeting needs none for what it does next.
     """
     found: list[bool] = []
     since: list[tuple[bool, list[Span], list[Span]]] = []
-    for code in plan.codes:
+    starts = {run.start for run, _ in groups([code.slice for code in plan.codes])}
+    for number, code in enumerate(plan.codes):
         shared = code.units > 0
         reads, writes = _spans(plan, code)
-        meets = any(
+        meets = number in starts - {0} or any(
             (shared or other)
             and (_overlap(writes, earlier_reads) or _overlap(writes, earlier_writes)
                  or _overlap(reads, earlier_writes))

@@ -30,7 +30,7 @@ def codes_of(
             pairs = dict(zip(buffers, form.buffers, strict=True))
             _adopt(layouts[kernel.output], layouts[buffers[0]])
             storages = {layouts[a].storage: layouts[b].storage for a, b in pairs.items()}
-            codes.append(model.on(kernel.name, storages))
+            codes.append(model.on(kernel.name, storages, kernel.slice))
             continue
         code = lower(kernel, choose(kernel, layouts, machine), layouts)
         known[key] = code, form.buffers

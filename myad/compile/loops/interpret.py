@@ -40,17 +40,23 @@ _ACROSS: dict[str, Any] = {"add": np.add, "max": np.maximum, "min": np.minimum}
 
 
 def interpret(
-    code: LoopCode, memory: Mapping[Storage, np.ndarray], units: range | None = None
-) -> None:
+    code: LoopCode, memory: Mapping[Storage, np.ndarray], units: range | None = None,
+    place: int = 0,
+) -> None:  # fmt: skip
     """Run `code` on `memory`: a flat array for each storage, (rows, row) for a stream.
 
-    `units`: one thread's share of the kernel's units; all of them by default.
+    `units`: one thread's share of the kernel's units; all of them by default. `place`: the number of
+    the slice of the batch.
     Raises: IndexError if an access leaves its array.
     """
     formal = code.storages if code.model is None else code.model.storages
     places = {name: memory[storage] for name, storage in zip(formal, code.storages, strict=True)}
     with np.errstate(all="ignore"):
-        _Run(places, range(code.units) if units is None else units).block(code.body)
+        run = _Run(places, range(code.units) if units is None else units)
+        counter = code.slice if code.model is None else code.model.slice
+        if counter is not None:
+            run.counters[counter] = place
+        run.block(code.body)
 
 
 class _Run:

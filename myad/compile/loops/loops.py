@@ -73,7 +73,8 @@ class LoopCode:
 
     Fields: `model` the code this one repeats, if any: `body` is the model's, and runs on `storages`
     where it names those of the model, in the same order; `units` equal parts of its work that
-    threads may share, 0 if it is one thread's.
+    threads may share, 0 if it is one thread's; `slice` the axis over slices of the batch, if a run
+    is for one of them.
     """
 
     name: str
@@ -82,11 +83,14 @@ class LoopCode:
     note: str = ""
     model: LoopCode | None = None
     units: int = 0
+    slice: Axis | None = None
 
-    def on(self, name: str, storages: Mapping[Storage, Storage]) -> LoopCode:
+    def on(
+        self, name: str, storages: Mapping[Storage, Storage], place: Axis | None = None
+    ) -> LoopCode:
         """The same code on other storages; those that `storages` does not name stay."""
         places = [storages.get(storage, storage) for storage in self.storages]
-        return LoopCode(name, places, self.body, self.note, self, self.units)
+        return LoopCode(name, places, self.body, self.note, self, self.units, place)
 
     def __str__(self) -> str:
         return Printer(self).text()
@@ -215,7 +219,8 @@ def check(code: LoopCode) -> LoopCode:
 
     Raises: CompileError naming the kernel, the access and the bounds broken.
     """
-    for statement, scope in _accesses(code.body, frozenset()):
+    outside = frozenset() if code.slice is None else frozenset([code.slice])
+    for statement, scope in _accesses(code.body, outside):
         if isinstance(statement, Store):
             storage, stride, valid = statement.storage, statement.stride, statement.valid
             address = statement.address

@@ -43,6 +43,7 @@ class _Lowering(Access):
     def code(self) -> LoopCode:
         """The whole nest."""
         kernel = self.kernel
+        self.build.code.slice = kernel.slice
         fresh = kernel.output.kind == "result" and kernel.output.fill is not None
         if kernel.accumulate or fresh:
             self.build.zero(self.layouts[kernel.output].storage)
@@ -154,7 +155,7 @@ class _Lowering(Access):
         """`total` and what is in memory already, if this block is reached several times."""
         kernel, build = self.kernel, self.build
         outer = {axis for axis, _ in self.schedule.order if axis in kernel.reduced}
-        place = affine(0)
+        place = affine(kernel.slice) if kernel.continued and kernel.slice is not None else affine(0)
         for axis in outer:
             place = place + self.env[axis]
         if not place.terms and not place.const:

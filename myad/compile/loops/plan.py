@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,6 +71,7 @@ def place(result: Plan) -> None:
         for buffer in {kernel.output, *(load.buffer for load in kernel.reads)}:
             first.setdefault(buffer, time)
             last[buffer] = time
+    _through_groups(result.kernels, first, last)
     kept = {*result.inputs, *result.outputs, *result.constants}
     placed = _Placed(len(result.layouts))
     forever = len(result.kernels)
@@ -87,6 +89,31 @@ def place(result: Plan) -> None:
         result.offsets[layout.storage] = offset
         placed.add(offset, count, span)
         result.size = max(result.size, offset + count)
+
+
+def groups(slices: Sequence[Axis | None]) -> Iterator[tuple[range, int]]:
+    """Runs of kernels, given by the axis over slices of each, and how often each run is repeated."""
+    start = 0
+    for end in range(1, len(slices) + 1):
+        if end == len(slices) or slices[end] is not slices[start]:
+            axis = slices[start]
+            yield range(start, end), 1 if axis is None else axis.size
+            start = end
+
+
+def _through_groups(
+    kernels: Sequence[Kernel], first: dict[Buffer, int], last: dict[Buffer, int]
+) -> None:
+    """What is there from slice to slice lives as long as the whole group that touches it."""
+    for run, count in groups([kernel.slice for kernel in kernels]):
+        if count == 1:
+            continue
+        inside = {b for n in run for b in kernels[n].times_read.keys() | {kernels[n].output}}
+        sums = {kernels[n].output for n in run if kernels[n].continued}
+        for buffer in inside:
+            if buffer in sums or first[buffer] < run.start or last[buffer] >= run.stop:
+                first[buffer] = min(first[buffer], run.start)
+                last[buffer] = max(last[buffer], run.stop - 1)
 
 
 class _Placed:

@@ -9,7 +9,7 @@ import numpy as np
 from myad.compile.dtypes import DTYPES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.loops.interpret import interpret
-from myad.compile.loops.plan import Plan, place_by_buffer
+from myad.compile.loops.plan import Plan, groups, place_by_buffer
 from myad.compile.schedule.layout import Storage
 
 
@@ -34,8 +34,10 @@ def run_interpreted(
         if buffer.kind == "stream_rows":
             assert rows is not None
             arrays[layout.storage] = rows
-    for code in plan.codes:
-        interpret(code, arrays)
+    for run, count in groups([code.slice for code in plan.codes]):
+        for place in range(count):
+            for number in run:
+                interpret(plan.codes[number], arrays, place=place)
     return [
         places[b].view(arrays[plan.layouts[b].storage]).reshape(b.given).copy()
         for b in plan.outputs

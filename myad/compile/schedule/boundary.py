@@ -36,6 +36,8 @@ def with_copies(
         else:
             buffer.fill = None  # the copy writes every element
             after.append(copy_kernel(own, buffer, buffer))
+    if not inside:
+        return list(kernels)
     return [*before, *(renamed(kernel, inside) for kernel in kernels), *after]
 
 

@@ -32,7 +32,7 @@ class Operand:
         for terms, inner, step in self.parts:
             reach = 1
             for axis, factor in terms:
-                reach += factor * (extent[axis] - 1)
+                reach += factor * (extent.get(axis, 1) - 1)  # a slice stays where it is
             if inner:
                 row = reach * self.width
             else:

@@ -22,7 +22,8 @@ from myad.compile.kernels.pack import sums_apart
 from myad.compile.schedule.layout import Machine
 
 WIDE = 16  # examples in a slice are a multiple of this: lanes may lie along them
-SHARE = 0.5  # of the second-level cache for what a slice holds
+SHARE = 0.5  # of the second-level cache for weights that are read for every slice
+SLICE = 0.25  # of it for what a slice writes: twice that is read beside, and a part stays unused
 FEW_BYTES = 1 << 16  # of sums that may be read and written again for every slice
 
 
@@ -50,11 +51,11 @@ def in_slices(
 
 def _slice_of(batch: int, each: float, machine: Machine) -> int | None:
     """Examples in a slice, if slices fit where the whole batch does not."""
-    room = machine.level2  # buffers that are not alive together share memory
-    if batch * each <= room:
+    if batch * each <= SLICE * machine.level2:
         return None
-    fits = [n for n in range(WIDE, batch, WIDE) if batch % n == 0 and n * each <= room]
-    return max(fits, default=None)
+    sizes = [n for n in range(WIDE, batch, WIDE) if batch % n == 0]
+    fits = [n for n in sizes if n * each <= SLICE * machine.level2]
+    return max(fits or [n for n in sizes[:1] if n * each <= machine.level2], default=None)
 
 
 class _Examples:

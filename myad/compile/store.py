@@ -147,7 +147,7 @@ def store() -> Store | None:
     asked = os.environ.get(VARIABLE, "")
     if asked == "0" or sys.platform != "linux":
         return None
-    if not asked:
+    if asked in ("", "1"):
         folder = _user_folder()
         return None if folder is None else Store(folder / "myad")
     chosen = Store(Path(asked).expanduser().absolute())

@@ -16,13 +16,12 @@ tanhf.c, tanh.c); the polynomials of `exp` are Remez', for the least relative er
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable
 from typing import Any
 
 from myad.compile.dtypes import BYTES
-from myad.compile.llvm.native import processor
 from myad.compile.llvm.trigonometry import cos, sin
+from myad.compile.llvm.vectortext import Text
 
 _EXP: dict[str, dict[str, Any]] = {
     "f32": {
@@ -76,91 +75,11 @@ _LOG: dict[str, dict[str, Any]] = {
         "root": 0x3FE6A09E00000000, "up": 54,
     },
 }  # fmt: skip
-# integers as long as the floats, bits of the fraction, bias of the exponent
-_BITS = {"f32": ("float", "i32", 23, 127), "f64": ("double", "i64", 52, 1023)}
-
-
-def _number(value: float, dtype: str) -> str:
-    if dtype == "f32":
-        value = struct.unpack("<f", struct.pack("<f", value))[0]
-    return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
-
-
-class _Text:
-    """LLVM's types and constants for `lanes` numbers of `dtype`."""
-
-    def __init__(self, dtype: str, lanes: int) -> None:
-        self.dtype, self.lanes = dtype, lanes
-        self.scalar, self.scalar_int, self.fraction, self.bias = _BITS[dtype]
-        self.kind, self.whole, self.mask = map(self._wide, (self.scalar, self.scalar_int, "i1"))
-        self.suffix = dtype if lanes == 1 else f"v{lanes}{dtype}"
-        self.fma = f"@llvm.fma.{self.suffix}"
-
-    @property
-    def can_scale(self) -> bool:
-        """Whether these vectors are a register of AVX-512, and the processor has that."""
-        return self.lanes * BYTES[self.dtype] == 64 and processor().has("avx512f")
-
-    @property
-    def scale(self) -> str:
-        """The name of x·2^⌊y⌋, without leaving the range of exponents on the way."""
-        return f"@llvm.x86.avx512.mask.scalef.p{'s' if self.dtype == 'f32' else 'd'}.512"
-
-    def _wide(self, scalar: str) -> str:
-        return scalar if self.lanes == 1 else f"<{self.lanes} x {scalar}>"
-
-    def _all(self, scalar: str, constant: str) -> str:
-        if self.lanes == 1:
-            return constant
-        return "<" + ", ".join([f"{scalar} {constant}"] * self.lanes) + ">"
-
-    def number(self, value: float) -> str:
-        return self._all(self.scalar, _number(value, self.dtype))
-
-    def integer(self, value: int) -> str:
-        return self._all(self.scalar_int, str(value))
-
-    def fused(self, x: str, y: str, z: str) -> str:
-        """x·y + z, rounded once."""
-        return f"call {self.kind} {self.fma}({self.kind} {x}, {self.kind} {y}, {self.kind} {z})"
-
-    def select(self, mask: str, yes: str, no: str) -> str:
-        """`yes` in the lanes of `mask`, else `no`."""
-        return f"select {self.mask} {mask}, {self.kind} {yes}, {self.kind} {no}"
-
-    def power_of_two(self, name: str) -> list[str]:
-        """%name.factor = 2ⁿ, of which %name has n in the bits of the exponent."""
-        whole, one = self.whole, self.integer(self.bias << self.fraction)
-        return [
-            f" %{name}.bits = add {whole} %{name}, {one}",
-            f" %{name}.factor = bitcast {whole} %{name}.bits to {self.kind}",
-        ]
-
-    def polynomial(self, name: str, variable: str, coefficients: list[float]) -> list[str]:
-        """%name by Horner's rule, the highest coefficient first."""
-        lines, value = [], self.number(coefficients[0])
-        if len(coefficients) == 1:
-            return [f" %{name} = fadd {self.kind} {value}, {self.number(-0.0)}"]
-        for k, coefficient in reversed(list(enumerate(reversed(coefficients[1:])))):
-            after = f"%{name}.{k}" if k else f"%{name}"
-            lines.append(f" {after} = {self.fused(value, variable, self.number(coefficient))}")
-            value = after
-        return lines
-
-    def function(self, name: str, lines: list[str], inline: bool = False) -> dict[str, str]:
-        """The function `name` of %x with these lines, and what it calls."""
-        how = "alwaysinline" if inline else "noinline"
-        head = f"define internal {self.kind} {name}({self.kind} %x) {how} #0 {{"
-        operands = ", ".join([self.kind] * 3)
-        return {
-            name: "\n".join([head, *lines, "}"]),
-            self.fma: f"declare {self.kind} {self.fma}({operands})",
-        }
 
 
 def exp(dtype: str, lanes: int) -> tuple[str, dict[str, str]]:
     """The name of e^x for `lanes` numbers of `dtype`, and the LLVM IR it needs, by name."""
-    c, t = _EXP[dtype], _Text(dtype, lanes)
+    c, t = _EXP[dtype], Text(dtype, lanes)
     kind, number = t.kind, t.number
     lines = [
         # so that NaN stays NaN, here and below
@@ -180,13 +99,13 @@ def exp(dtype: str, lanes: int) -> tuple[str, dict[str, str]]:
     return name, sources
 
 
-def _scaled_at_once(t: _Text) -> list[str]:
+def _scaled_at_once(t: Text) -> list[str]:
     """%y = %e·2ⁿ by the instruction that AVX-512 has for it: a third of all of e^x is saved."""
     operands = f"{t.kind} %e, {t.kind} %n, {t.kind} zeroinitializer, i{t.lanes} -1, i32 4"
     return [f" %y = call {t.kind} {t.scale}({operands})"]
 
 
-def _scaled_twice(t: _Text) -> list[str]:
+def _scaled_twice(t: Text) -> list[str]:
     """%y = %e·2^⌊n/2⌋·2^(n−⌊n/2⌋): neither factor leaves the range of exponents."""
     return [
         f" %half0 = ashr {t.whole} %whole, {t.integer(1)}",
@@ -199,7 +118,7 @@ def _scaled_twice(t: _Text) -> list[str]:
     ]
 
 
-def _reduced(c: dict[str, Any], t: _Text) -> list[str]:
+def _reduced(c: dict[str, Any], t: Text) -> list[str]:
     """%e = e^r of %x2 = n·ln 2 + r; n in the lowest bits of %whole, in the exponent's of %power.
 
     Adding 1.5·2^23 (2^52) rounds to a whole number and leaves it in the lowest bits of the sum.
@@ -219,7 +138,7 @@ def _reduced(c: dict[str, Any], t: _Text) -> list[str]:
 
 def tanh(dtype: str, lanes: int) -> tuple[str, dict[str, str]]:
     """The name of tanh x for `lanes` numbers of `dtype`, and the LLVM IR it needs, by name."""
-    c, t = {**_EXP[dtype], **_TANH[dtype]}, _Text(dtype, lanes)
+    c, t = {**_EXP[dtype], **_TANH[dtype]}, Text(dtype, lanes)
     kind, number = t.kind, t.number
     size, sign = f"@llvm.fabs.{t.suffix}", f"@llvm.copysign.{t.suffix}"
     lines = [
@@ -257,7 +176,7 @@ def tanh(dtype: str, lanes: int) -> tuple[str, dict[str, str]]:
 
 def log(dtype: str, lanes: int) -> tuple[str, dict[str, str]]:
     """The name of ln x for `lanes` numbers of `dtype`, and the LLVM IR it needs, by name."""
-    c, t = _LOG[dtype], _Text(dtype, lanes)
+    c, t = _LOG[dtype], Text(dtype, lanes)
     kind, whole, number, integer = t.kind, t.whole, t.number, t.integer
     one = t.bias << t.fraction  # the bits of 1.0
     smallest = 2.0 ** (1 - t.bias)

@@ -266,8 +266,10 @@ print(sorted(m for m in sys.modules if m.startswith(("myad.compile.kernels.fuse"
 """
 
 
-def test_a_second_process_needs_no_llvm_and_no_stages(tmp_path):
-    environment = {**os.environ, "MYAD_CACHE": str(tmp_path / "own")}
+@pytest.mark.parametrize("variable", ["MYAD_CACHE", "XDG_CACHE_HOME"])
+def test_a_second_process_needs_no_llvm_and_no_stages(tmp_path, variable):
+    """`bench` gives each engine a folder of the run as XDG_CACHE_HOME."""
+    environment = {**os.environ, "MYAD_CACHE": "", variable: str(tmp_path / "myad")}
     command = [sys.executable, "-c", SECOND_PROCESS]
     first, second = (
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
@@ -277,6 +279,8 @@ def test_a_second_process_needs_no_llvm_and_no_stages(tmp_path):
     assert "llvmlite" in first
     if elf.is_supported():
         assert second.splitlines()[1:] == ["[]", "[]"]
+    folder = tmp_path / "myad" / "myad" if variable == "XDG_CACHE_HOME" else tmp_path / "myad"
+    assert len(list(folder.iterdir())) == 2  # the processor and the program
 
 
 def test_switched_off_nothing_is_written(tmp_path):

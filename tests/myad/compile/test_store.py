@@ -103,7 +103,7 @@ def test_what_belongs_to_somebody_else_is_not_used(kept, file, monkeypatch):
     assert not kept.write("new", CONTENT)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root gives files away")
 def test_a_file_that_was_given_away_is_not_read(kept, file):
     os.chown(file, 12345, -1)
     assert kept.read("k") is None
@@ -215,6 +215,7 @@ def test_where_it_lies(chosen, tmp_path, monkeypatch):
     assert chosen(MYAD_CACHE="0") is None
     assert chosen(MYAD_CACHE=tmp_path / "own").path == tmp_path / "own"
     assert chosen(XDG_CACHE_HOME=tmp_path / "xdg").path == tmp_path / "xdg" / "myad"
+    assert chosen(HOME=tmp_path, MYAD_CACHE="1").path == tmp_path / ".cache" / "myad"
     assert chosen(HOME=tmp_path).path == tmp_path / ".cache" / "myad"
     assert chosen(HOME=tmp_path, XDG_CACHE_HOME="relative").path == tmp_path / ".cache" / "myad"
     monkeypatch.setattr(disk.sys, "platform", "win32")

@@ -132,6 +132,8 @@ def softmax(x, *, axis):
 
     One primitive, as its gradient needs three passes over z where the composition needs nine.
     """
+    if not x.size:
+        return x.copy()
     e = np.exp(x - np.maximum.reduce(x, axis=axis, keepdims=True))  # exp overflows above 88.7
     e /= np.add.reduce(e, axis=axis, keepdims=True)
     return e

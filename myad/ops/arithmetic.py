@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from myad.core import primitive
+from myad.core import describe, primitive
+from myad.errors import ShapeError
 from myad.ops.compare import where
 from myad.ops.functions import log
 from myad.ops.reduce import unbroadcast
@@ -113,6 +114,9 @@ def power(x, y):
 @power.shape
 def _(x, y):
     spec = broadcast_spec("power", x, y)
+    exponents = getattr(y, "value", None)  # of a constant in a program
+    if y.dtype.kind == "i" and exponents is not None and np.any(exponents < 0):
+        raise ShapeError(f"power: integers have no negative integer powers.{describe(x, y)}")
     # NumPy takes powers of booleans in int8
     return spec._replace(dtype=np.power(np.ones((), x.dtype), np.ones((), y.dtype)).dtype)
 

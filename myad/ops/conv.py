@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, composed, primitive
+from myad.core import Spec, composed, describe, primitive
 from myad.errors import OptionError, ShapeError
 from myad.ops.index import pad, strided_embed, strided_slice, transpose
 from myad.ops.specs import as_operand, check_float, check_ndim, same_dtype
@@ -31,9 +31,11 @@ def correlate2d(images, kernel, *, strides=(1, 1), dilation=(1, 1)):
     n, h, w, c = images.shape
     kh, kw, _, f = kernel.shape
     rest = h - (kh - 1) * dilation[0] - 1, w - (kw - 1) * dilation[1] - 1
-    if min(rest) < 0 or 0 in kernel.shape or c != kernel.shape[2]:
+    if min(rest) < 0 or 0 in (kh, kw) or c != kernel.shape[2]:
         correlate2d.shape_rule(images, kernel, strides=strides, dilation=dilation)
     out = rest[0] // strides[0] + 1, rest[1] // strides[1] + 1
+    if not images.size or not kernel.size:
+        return np.zeros((n, *out, f), images.dtype)
     matrix = kernel.reshape(-1, f)
     if c == 1 and strides == (1, 1):
         wide = np.dot(wide_columns(images, (kh, kw), out, dilation).T, matrix)
@@ -58,7 +60,9 @@ def _(images, kernel, *, strides, dilation):
             f"\n  kernel {tuple(kernel.shape)}  KH KW C F     C must be equal in both."
         )
     reach = ((kh - 1) * dilation[0] + 1, (kw - 1) * dilation[1] + 1)
-    if reach[0] > h or reach[1] > w or 0 in kernel.shape:
+    if 0 in (kh, kw):
+        raise ShapeError(f"{name}: a kernel needs at least one pixel.{describe(images, kernel)}")
+    if reach[0] > h or reach[1] > w:
         raise ShapeError(
             f"{name}: a kernel that reaches over {reach[0]}×{reach[1]} pixels does not fit images"
             f' of {h}×{w}; use a smaller kernel or padding="same".'
@@ -93,6 +97,8 @@ def correlate2d_input_gradient(dz, kernel, *, size, strides=(1, 1), dilation=(1,
     """
     n, oh, ow, f = dz.shape
     kh, kw, c, _ = kernel.shape
+    if not dz.size or not kernel.size:
+        return np.zeros((n, *size, c), dz.dtype)
     if strides == (1, 1):
         return _wide_input_gradient(dz, kernel, size, dilation)
     parts = np.dot(dz.reshape(-1, f), kernel.reshape(-1, f).T).reshape(n, oh, ow, kh, kw, c)
@@ -231,6 +237,8 @@ def correlate2d_kernel_gradient(images, dz, *, size, strides=(1, 1), dilation=(1
     dk[u,v,c,f] = Σ_{n,i,j} images[n, i·s₀ + u·d₀, j·s₁ + v·d₁, c] · dz[n,i,j,f].
     """
     c, f = images.shape[3], dz.shape[3]
+    if not images.size or not dz.size:
+        return np.zeros((*size, c, f), dz.dtype)
     if c == 1 and strides == (1, 1):
         rows = wide_columns(images, size, dz.shape[1:3], dilation)
         dk = np.dot(rows, widen(dz, images.shape[2]))

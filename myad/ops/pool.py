@@ -90,6 +90,8 @@ def _(k, x, *, pool_size, strides):
 @primitive
 def max_pool2d_gradient(dz, z, x, *, pool_size, strides):
     """Adjoint of `max_pool2d`: each dz is added where the first maximum of its window was."""
+    if not dz.size:
+        return np.zeros(x.shape, dz.dtype)
     out = dz.shape[1:3]
     rest = dz.flatten()  # what the first maximum got, later ones do not get
     if pool_size == strides:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from myad.constants import as_weak
 from myad.core import Spec, Tensor, primitive
-from myad.errors import ShapeError
+from myad.errors import DTypeError, ShapeError, TraceError
 from myad.ops.index import concatenate, gather, pad, strided_slice, transpose
 from myad.ops.specs import as_operand, normalize_axis
 
@@ -43,6 +44,12 @@ def getitem(x: Any, index: Any) -> Any:
     """x[index] for integers, slices, `...`, None, or integer or boolean arrays on leading axes."""
     index = index if isinstance(index, tuple) else (index,)
     index = tuple([i.value if type(i) is Tensor else i for i in index])
+    for i in index:
+        if hasattr(i, "dtype") and not isinstance(i, np.ndarray | np.generic):
+            raise TraceError(
+                f"indexing: the index {i} is being traced, and only the data know which elements it"
+                " picks. Use operations (`where`, `one_hot`, ...) or an array that is constant."
+            )
     arrays = [isinstance(i, np.ndarray | list) for i in index]
     if any(arrays):
         if not all(arrays):
@@ -154,7 +161,16 @@ def reshaped(x: Any, *shape: Any) -> Any:
 
 def padded(x: Any, widths: Any, value: float = 0.0) -> Any:
     """`x` with `value` added around it; `widths` is one (before, after) pair per axis."""
-    return pad(as_operand(x), widths=tuple((int(b), int(a)) for b, a in widths), value=float(value))
+    x = as_operand(x)
+    return pad(x, widths=tuple((int(b), int(a)) for b, a in widths), value=_fill(value, x.dtype))
+
+
+def _fill(value: float, dtype: np.dtype) -> float:
+    if dtype.kind == "f":
+        return float(value)
+    if not float(value).is_integer() or (dtype.kind == "b" and value not in (0, 1)):
+        raise DTypeError(f"pad: {value} is no {dtype}, and nothing is cast silently; use astype().")
+    return int(as_weak(int(value), dtype))
 
 
 def joined(arrays: Any, axis: int = 0) -> Any:

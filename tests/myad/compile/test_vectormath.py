@@ -117,25 +117,55 @@ TRIGONOMETRY = {"sin": (sin, np.sin), "cos": (cos, np.cos)}
 
 
 @pytest.mark.parametrize("name", TRIGONOMETRY)
-@pytest.mark.parametrize(("dtype", "units"), [("f4", 1), ("f8", 2.5)])
+@pytest.mark.parametrize(("dtype", "units"), [("f4", 1.5), ("f8", 2.5)])
 def test_sine_and_cosine_are_exact_to_a_few_units_in_the_last_place(name, dtype, units, rng):
     function, reference = TRIGONOMETRY[name]
-    quarters = np.arange(-4000, 4000) * np.pi / 2  # next to these one of the two is nearly 0
-    spread = [rng.uniform(-reach, reach, 20_000) for reach in (1, 100, 1e4, 2.0**20)]
-    x = np.concatenate([quarters, *spread]).astype(dtype)
+    quarters = (np.arange(-4000, 84_000, 3) * np.pi / 2).astype(dtype)  # there, one is nearly 0
+    spread = [rng.uniform(-reach, reach, 20_000) for reach in (1, 100, 1e4, 2.0**17, 2.0**20)]
+    tiny = np.finfo(dtype).tiny * rng.uniform(-4, 4, 800)  # some of them subnormal
+    around = [quarters, np.nextafter(quarters, np.inf), np.nextafter(quarters, -np.inf)]
+    x = np.concatenate([*around, *spread, tiny]).astype(dtype)
+    x = x[: len(x) // LANES * LANES]
     exact = reference(x.astype(np.longdouble))
     error = np.abs(native(function, x) - exact) / np.spacing(np.abs(exact).astype(dtype))
     assert error.max() <= units
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_sine_keeps_the_sign_of_a_zero(dtype):
+    x = np.tile(np.array([0.0, -0.0], dtype), LANES // 2)
+    np.testing.assert_array_equal(np.signbit(native(sin, x)), np.signbit(x))
+    np.testing.assert_array_equal(native(cos, x), np.ones_like(x))
 
 
 @pytest.mark.parametrize("name", TRIGONOMETRY)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_sine_and_cosine_of_what_is_far_or_no_number(name, dtype):
     function, reference = TRIGONOMETRY[name]
-    x = np.array([1e30, -1e7, np.nan, np.inf, -np.inf, 0, 1e-40, 2.0**20], dtype)
+    x = np.array(
+        [
+            1e30,
+            -1e7,
+            np.nan,
+            np.inf,
+            -np.inf,
+            0,
+            1e-40,
+            2.0**20,
+            3e38,
+            -3e38,
+            131072.01,
+            -131071.99,
+            131072,
+            1e-45,
+            0.5,
+            140_000,
+        ],
+        dtype,
+    )
     got = native(function, x)
     assert np.isnan(got[2:5]).all()
-    rest = [0, 1, 5, 6, 7]  # one far number takes its neighbours along to the library
+    rest = np.delete(np.arange(len(x)), [2, 3, 4])  # they take neighbours along to the library
     np.testing.assert_allclose(got[rest], reference(x[rest]), rtol=4 * np.finfo(dtype).eps)
 
 

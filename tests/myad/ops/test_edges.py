@@ -224,3 +224,33 @@ def test_empty_batches_of_images():
         dx, dk = grad(lambda x, k, f=f: f(x, k).sum(), (0, 1))(images, kernel)
         assert (dx.shape, dk.any()) == ((0, 5, 5, 1), False)
     assert ops.average_pooling2d(Tensor(images), 2).shape == (0, 2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "found"),
+    [
+        ("i8", 2**53 + 1, 2**53 + 1), ("u1", 255, 255), ("i2", -3.0, -3), ("?", True, True),
+        ("f4", 0.5, 0.5), ("f8", INF, INF), ("u1", 300, None), ("u1", -1, None), ("i1", 0.5, None),
+        ("i4", NAN, None), ("?", 2, None),
+    ],
+)  # fmt: skip
+def test_what_is_padded_fits_the_dtype(dtype, value, found):
+    x = np.ones(1, dtype)
+    for padded in (lambda x: ops.pad(Tensor(x), [(0, 1)], value).value,
+                   myad.jit(lambda x: ops.pad(x, [(0, 1)], value))):  # fmt: skip
+        if found is None:
+            with pytest.raises(errors.DTypeError, match=f"{value} is .*{x.dtype.name}"):
+                padded(x)
+        else:
+            np.testing.assert_array_equal(padded(x), np.array([1, found], dtype))
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((2, 0), 1), ((2, 0), 0), ((0, 3), 1)])
+def test_softmax_of_nothing(shape, axis):
+    x = np.ones(shape)
+
+    def value_and_slope(x):
+        return ops.softmax(x, axis), grad(lambda x: ops.softmax(x, axis).sum())(x)
+
+    for result in (*value_and_slope(x), *myad.jit(value_and_slope)(x)):
+        assert np.asarray(result).shape == shape

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from myad.compile.program.program import Program, Step, Variable
+from tests.myad.random_programs.infinities import either, fused, sums, unrounded
 
 UNITS = 4.0  # rounding errors by which an operation may be off
 EXACT = frozenset({
@@ -32,6 +33,7 @@ SUMS = frozenset({  # linear in each input: the size of what is added up is the 
     "reduce_sum", "matmul", "sum_of_products", "correlate2d", "correlate2d_input_gradient",
     "correlate2d_kernel_gradient", "sum_pool2d", "sum_pool2d_gradient", "scatter_add",
 })  # fmt: skip
+ADDING = ("reduce_sum", "sum_pool2d")  # products are fused into these sums
 
 
 class Grid(NamedTuple):
@@ -118,15 +120,36 @@ class Moved:
         values: dict[Variable, Any] = dict(zip(program.inputs, arrays, strict=True))
         values.update({v: v.value for v in program._constants.values()})
         grids = {v: grid_of(np.asarray(value)) for v, value in values.items()}
+        products: dict[Variable, Any] = {}
         with np.errstate(all="ignore"):
             for step in program.steps:
                 inputs = [values[v] for v in step.inputs]
                 z = np.asarray(step.op.value(*inputs, **step.static))
                 grid = _grid_after(step, inputs, [grids[v] for v in step.inputs], z)
+                before = [products.get(v) for v in step.inputs]
                 if grid is None and z.dtype.kind == "f" and not _exact(step):
-                    z = self._moved(z, _size(step, inputs, z))
+                    z = self._rounded(step, inputs, before, z)
                 values[step.output], grids[step.output] = z, grid
+                products[step.output] = unrounded(step, inputs, before, z)
         return [np.asarray(values[v]) for v in program.outputs]
+
+    def _rounded(
+        self, step: Step, inputs: list[Any], before: list[Any], z: np.ndarray
+    ) -> np.ndarray:
+        """The result `z` of a step, moved; where its sum is at risk, one of what it may give."""
+        name, size = step.op.name, _size(step, inputs, z)
+        moved = self._moved(z, size)
+        fuses = any(b is not None for b in before)
+        if name in SUMS and (fuses or not all(np.isfinite(x).all() for x in (size, *inputs))):
+            where, others = sums(step, either(inputs, before) if name in ADDING else inputs, z)
+            return self._one_of([moved, *others], where)
+        if name in ("add", "subtract") and fuses:
+            return self._one_of([moved, *fused(step, inputs, before, z)], ~np.isfinite(size))
+        return moved
+
+    def _one_of(self, choices: list[np.ndarray], where: np.ndarray) -> np.ndarray:
+        drawn = np.choose(self.rng.integers(len(choices), size=where.shape), choices)
+        return np.where(where, drawn, choices[0])
 
     def _moved(self, z: np.ndarray, size: np.ndarray) -> np.ndarray:
         info = np.finfo(z.dtype)

@@ -41,7 +41,7 @@ def choose(kernel: Kernel, layouts: dict[Buffer, Layout], machine: Machine) -> S
     turns = schedule.chunks if inside else 1
     reduced = by_layout(kernel, reduced, layouts)
     whole = dict(block) if inside or vector is None else {**block, vector: chunks}
-    schedule.unroll = unrolled(kernel, reduced, sums * turns, whole, machine)
+    schedule.unroll = unrolled(kernel, reduced, sums * turns, whole, vector, machine)
     schedule.reductions = [a for a in reduced if schedule.unroll.get(a, 1) < a.size]
     turns *= prod(schedule.unroll.values())
     if reduced or inside:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from math import prod
 
 from myad.compile.kernels.expr import Buffer, Load, loads
@@ -55,7 +56,7 @@ def register_block(
         return sum(each) / turns if sum(each) > room else 0.0
 
     model = _Model([axis.size for axis in parallel] + [vectors],
-                   [_slides(load, [*parallel, vector], kernel.reduced) for load in reads],
+                   [_slides(load, [*parallel, vector], kernel.reduced, vector) for load in reads],
                    machine.registers)  # fmt: skip
     best: tuple[tuple[float, int], tuple[int, ...]] | None = None
     for counts in _blocks(model.sizes, machine.registers):
@@ -85,13 +86,19 @@ def _blocks(sizes: list[int], limit: int) -> Iterator[tuple[int, ...]]:
                 yield (n, *rest)
 
 
-def _slides(load: Load, axes: list[Axis | None], reduced: list[Axis]) -> list[int]:
-    """For each axis how many values of a reduced axis `load` slides over beside it; 0: it stays."""
+def _slides(
+    load: Load, axes: list[Axis | None], reduced: list[Axis], vector: Axis | None
+) -> list[int]:
+    """For each axis how many values of a reduced axis `load` slides over beside it; 0: it stays.
+
+    Along the lanes nothing is shared: a vector that starts one element later is another load.
+    """
     found = []
     for axis in axes:
         parts = [part for part in load.index if axis in part.terms] if axis is not None else []
         beside = [other.size for part in parts for other in reduced if other in part.terms]
-        found.append(max(beside, default=1) if parts else 0)
+        here = [] if any(vector in part.terms for part in parts) else beside
+        found.append(max(here, default=1) if parts else 0)
     return found
 
 
@@ -116,6 +123,10 @@ class _Model:
                 total *= (n + width - 1) / width if shared else n
         return total
 
+    def shares(self, counts: tuple[int, ...]) -> bool:
+        """Whether what a window shares with the next turn stays in registers beside the sums."""
+        return prod(counts) + max(map(partial(_kept, counts), self.slides)) <= self.registers
+
     def cycles(self, counts: tuple[int, ...], fetched: float) -> float:
         """Cycles per multiply-add of a block and of the smaller ones at the ends of the axes.
 
@@ -130,11 +141,22 @@ class _Model:
         total = 0.0
         for here, times in places:
             sums = prod(here)
-            shared = sums <= self.registers // 2
+            shared = self.shares(here)
             loaded = sum(self.loaded(here, row, shared=shared) for row in self.slides)
             busy = max(START * sums + MOVE * loaded, START * loaded, WAIT)
             total += times * (max(busy, fetched / WAY) + fetched * NEAR)
         return total / prod(self.sizes) * (1 + 0.02 * (len(places) - 1))
+
+
+def _kept(counts: Sequence[int], row: list[int]) -> int:
+    """Values of one operand that wait for the next turn: those of the block, and where it slides
+    along several axes, the whole width of the window along all but the outermost."""
+    slides = [n for n, width in enumerate(row) if width > 1]
+    return prod(
+        n + (width - 1 if place in slides[1:] else 0)
+        for place, (n, width) in enumerate(zip(counts, row, strict=True))
+        if width
+    )
 
 
 def small_block(kernel: Kernel, parallel: list[Axis], vectors: int) -> tuple[dict[Axis, int], int]:
@@ -159,7 +181,8 @@ def inner_chunks(vectors: int, sums: int) -> int:
 
 
 def unrolled(
-    kernel: Kernel, reduced: list[Axis], each: int, block: dict[Axis, int], machine: Machine
+    kernel: Kernel, reduced: list[Axis], each: int, block: dict[Axis, int], vector: Axis | None,
+    machine: Machine,
 ) -> dict[Axis, int]:
     """What to write out of the reduced axes, given from the outermost to the innermost.
 
@@ -169,7 +192,10 @@ def unrolled(
     """
     chosen: dict[Axis, int] = {}
     count = each * max(1, len(kernel.body_nodes) // LONG_BODY)
-    roomy = prod(block.values()) <= machine.registers // 2  # what is shared stays in registers
+    axes: list[Axis | None] = [*block]
+    slides = [_slides(load, axes, kernel.reduced, vector) for load in loads(kernel.body)]
+    model = _Model([axis.size for axis in block], slides, machine.registers)
+    roomy = model.shares(tuple(block.values()))
     partners = {axis: _partners(kernel, axis, block) if roomy else 1 for axis in reduced}
     for axis in sorted(reduced, key=lambda a: -partners[a]):
         if partners[axis] > 1:

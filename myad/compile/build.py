@@ -57,7 +57,7 @@ def build(
         kernels = fuse(narrow(kernels, set(outputs)), set(outputs))
     kernels = place_state(kernels, inputs, outputs, state or {})
     if "pack" not in without:
-        kernels = packed(in_parts(apart(kernels, machine)))
+        kernels = packed(in_parts(apart(kernels, machine.level1)))
     if "split" not in without:
         kernels = split_dimensions(kernels)
     used = _buffers_of(kernels, inputs, outputs)

@@ -1,4 +1,4 @@
-"""GFLOP/s of every pass of a convolution and of matrix products, beside oneDNN, OpenBLAS and the peak.
+"""GFLOP/s of convolutions and matrix products, beside oneDNN, OpenBLAS and the core's peak.
 
     python benchmarks/kernels.py                       everything
     python benchmarks/kernels.py --only matmul         of peak, convolutions, matmul
@@ -19,8 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 os.environ.pop("OPENBLAS_CORETYPE", None)
 
 import numpy as np
@@ -32,12 +31,11 @@ from myad.compile.load import module_of
 from myad.compile.program.trace import trace
 from myad.ops import conv2d
 from myad.ops.conv import correlate2d_input_gradient, correlate2d_kernel_gradient
-
-PASSES = ("forward", "input gradient", "kernel gradient")
+from myad.ops.index import pad
 
 
 class Case(NamedTuple):
-    """A convolution: images of size × size × channels, `filters` kernels, padding "same"/"valid"."""
+    """A convolution: images of size × size × channels, `filters` kernels of kernel × kernel."""
 
     size: int
     channels: int
@@ -67,24 +65,25 @@ class Case(NamedTuple):
 CASES = [
     Case(32, 3, 32), Case(32, 32, 32), Case(16, 32, 64), Case(16, 64, 64), Case(16, 128, 128),
     Case(8, 128, 256), Case(8, 256, 256), Case(16, 64, 64, kernel=1), Case(32, 64, 64, kernel=1),
-    Case(8, 256, 256, kernel=1), Case(32, 16, 16), Case(16, 64, 64, kernel=5), Case(14, 6, 16, 5, padding="valid"),
-    Case(32, 32, 64, stride=2), Case(16, 64, 128, stride=2), Case(16, 64, 128, kernel=1, stride=2),
-    Case(28, 20, 50, 5, padding="valid"),
+    Case(8, 256, 256, kernel=1), Case(32, 16, 16), Case(16, 64, 64, kernel=5),
+    Case(14, 6, 16, 5, padding="valid"), Case(32, 32, 64, stride=2), Case(16, 64, 128, stride=2),
+    Case(16, 64, 128, kernel=1, stride=2), Case(28, 20, 50, 5, padding="valid"),
 ]  # fmt: skip
 SIZES = ((256,) * 3, (512,) * 3, (1024,) * 3, (1021,) * 3, (509,) * 3, (2048,) * 3,
          (128, 4096, 256), (32, 1021, 10))  # fmt: skip
 
+HEADER = "{:<26}{:>6} {:<16}    myad{:>8}  of it of peak"
+ROW = "{!s:<26}{:>6} {:<16}{:>8.0f}{:>8.0f}{:>7.2f}{:>8.2f}"
+
 
 def peak() -> tuple[Callable[[], object], float]:
-    """A run of 24 independent chains of multiply-adds in registers, and its GFLOP."""
-    machine, chains, turns = host(), 24, 200_000
+    """A run of independent chains of multiply-adds in registers, and its GFLOP."""
+    machine, turns = host(), 200_000
     lanes = machine.vector_bytes // 4
-    chains = min(chains, machine.registers - 4)
+    chains = min(24, machine.registers - 4)
     kind = f"<{lanes} x float>"
-    lines = [f"define float @peak({kind} %a, ptr %p) {{", "entry:", " br label %loop", "loop:",
-             " %i = phi i64 [0, %entry], [%n, %loop]"]  # fmt: skip
-    lines[0] = "define float @peak(ptr %p) {"
-    lines.insert(2, f" %a = load {kind}, ptr %p, align 4")
+    lines = ["define float @peak(ptr %p) {", "entry:", f" %a = load {kind}, ptr %p, align 4",
+             " br label %loop", "loop:", " %i = phi i64 [0, %entry], [%n, %loop]"]  # fmt: skip
     lines += [f" %s{c} = phi {kind} [%a, %entry], [%r{c}, %loop]" for c in range(chains)]
     fma = f"@llvm.fma.v{lanes}f32"
     lines += [f" %r{c} = call {kind} {fma}({kind} %a, {kind} %a, {kind} %s{c})"
@@ -116,7 +115,9 @@ def best(runs: dict[str, Callable[[], object]], budget: float) -> dict[str, floa
     return least
 
 
-def compiled(function: Callable[..., Any], *arrays: np.ndarray) -> tuple[Callable[[], object], Module]:
+def compiled(
+    function: Callable[..., Any], *arrays: np.ndarray
+) -> tuple[Callable[[], object], Module]:
     """`function` as native code, working on copies of `arrays` in its own memory."""
     program, _ = trace(function, *arrays, names=[f"x{n}" for n in range(len(arrays))])
     module = module_of(build(program, host()))
@@ -144,8 +145,6 @@ def passes(case: Case, batch: int) -> dict[str, tuple[Callable[..., Any], tuple[
         return dx[:, before : size[0] - after, before : size[1] - after]
 
     def kernel_gradient(x: Any, dz: Any) -> Any:
-        from myad.ops.index import pad
-
         if before or after:
             x = pad(x, widths=((0, 0), (before, after), (before, after), (0, 0)), value=0.0)
         return correlate2d_kernel_gradient(x, dz, size=(case.kernel,) * 2, strides=steps)
@@ -191,7 +190,7 @@ def onednn(case: Case, batch: int) -> dict[str, Callable[[], object]]:
 def convolutions(match: str, batches: list[int], rivals: bool, budget: float) -> None:
     """Print a line per convolution, batch and pass."""
     top, work = peak()
-    print(f"{'convolution':<26}{'batch':>6} {'pass':<16}{'myad':>8}{'oneDNN':>8}{'of it':>7}{'of peak':>8}")
+    print(HEADER.format("convolution", "batch", "pass", "oneDNN"))
     for case in CASES:
         if match not in str(case):
             continue
@@ -203,15 +202,15 @@ def convolutions(match: str, batches: list[int], rivals: bool, budget: float) ->
                 seconds = best(runs, budget)
                 ours = case.flop * batch / seconds["myad"] / 1e9
                 other = case.flop * batch / seconds["oneDNN"] / 1e9 if rivals else float("nan")
-                print(f"{case!s:<26}{batch:>6} {name:<16}{ours:>8.0f}{other:>8.0f}"
-                      f"{ours / other:>7.2f}{ours / work * seconds['peak']:>8.2f}", flush=True)  # fmt: skip
+                share = ours / work * seconds["peak"]
+                print(ROW.format(case, batch, name, ours, other, ours / other, share), flush=True)
                 del run, module
 
 
 def products(rivals: bool, budget: float) -> None:
     """Print a line per matrix product."""
     top, work = peak()
-    print(f"{'matrix product':<26}{'':>6} {'':<16}{'myad':>8}{'BLAS':>8}{'of it':>7}{'of peak':>8}")
+    print(HEADER.format("matrix product", "", "", "BLAS"))
     for rows, inner, columns in SIZES:
         rng = np.random.default_rng(0)
         a = rng.standard_normal((rows, inner)).astype("f4")
@@ -225,8 +224,8 @@ def products(rivals: bool, budget: float) -> None:
         flop = 2 * rows * inner * columns
         ours = flop / seconds["myad"] / 1e9
         other = flop / seconds["BLAS"] / 1e9 if rivals else float("nan")
-        print(f"{f'{rows}x{inner}x{columns}':<26}{'':>6} {'':<16}{ours:>8.0f}{other:>8.0f}"
-              f"{ours / other:>7.2f}{ours / work * seconds['peak']:>8.2f}", flush=True)  # fmt: skip
+        name, share = f"{rows}x{inner}x{columns}", ours / work * seconds["peak"]
+        print(ROW.format(name, "", "", ours, other, ours / other, share), flush=True)
         del run, module
 
 

@@ -27,7 +27,14 @@ from myad.compile.schedule.layout import Machine
 from myad.compile.schedule.search import natural, plan
 from myad.errors import CompileError
 
-PASSES = ("fold", "fuse", "pack", "split", "slices", "layouts")  # what can be left out, to see what it gains
+PASSES = (
+    "fold",
+    "fuse",
+    "pack",
+    "split",
+    "slices",
+    "layouts",
+)  # what can be left out, to see what it gains
 
 
 def build(
@@ -58,12 +65,12 @@ def build(
         kernels = fuse(narrow(kernels, set(outputs)), set(outputs))
     kernels = place_state(kernels, inputs, outputs, state or {})
     if "pack" not in without:
-        kernels = packed(in_parts(apart(kernels, machine)))
+        kernels = packed(in_parts(apart(kernels, machine.level1)))
     if "split" not in without:
         kernels = split_dimensions(kernels)
     if "slices" not in without:
         kept = {*inputs, *outputs}
-        kernels = in_slices(kernels, [inputs[p] for p in streams], kept, machine)
+        kernels = in_slices(kernels, [inputs[p] for p in streams], kept, machine.level2)
     used = _buffers_of(kernels, inputs, outputs)
     if arrays:
         _outside(kernels, inputs, outputs)

@@ -51,7 +51,8 @@ class Places:
     caller's, arguments then results, in the order of the native table; `lasting` what keeps its
     value from run to run, and the value that is written once: an array, a number everywhere, or
     None for zeros; `streams` how many inputs are the caller's rows; `collect` the number of the
-    output that is kept of every step, if one is; `parts` how many threads could have work at a time.
+    output that is kept of every step, if one is; `parts` how many threads could have work at
+    a time.
     """
 
     size: int

@@ -23,6 +23,7 @@ STORE_COST = 1.0
 # Of what no cache holds: memory gives a vector in the time of eight multiply-adds and more, and is
 # read before it is written.
 FAR_BYTES, FAR_LOAD_COST, FAR_STORE_COST = 2**20, 8.0, 16.0
+LINE = 64  # bytes that a cache holds together
 ACROSS_COST = 6.0  # adding up the lanes of a vector
 CALLED = ("pow",)  # one library call per lane
 

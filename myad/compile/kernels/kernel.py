@@ -40,9 +40,9 @@ class Kernel:
     """`output[index] ⊕= body` over `axes`.
 
     Fields: `accumulate` several points of the domain write the same element although their axes
-    occur in `index` (overlapping windows): the output is zeroed first and added to; `slice` the axis
-    over slices of the batch, one of which a run of the kernel is for, if it is in a group that runs
-    by slices; it is none of `axes`; `continued` the sums go on from slice to slice.
+    occur in `index` (overlapping windows): the output is zeroed first and added to; `slice` the
+    axis over slices of the batch, if the kernel is in a group that runs by slices: a run is for one
+    of them, and it is none of `axes`; `continued` the sums go on from slice to slice.
     """
 
     name: str

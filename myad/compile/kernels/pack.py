@@ -1,6 +1,6 @@
-"""Copies of operands in the order in which a reduction reads them, and sums apart from what follows.
+"""Copies of operands in the order in which a reduction reads them; sums apart from what follows.
 
-Both cost one pass over few elements, and let the schedule of the reduction alone decide how it runs.
+Both cost a pass over few elements, and let the schedule of the reduction alone decide how it runs.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from math import prod
 
 from myad.compile.dtypes import BYTES
+from myad.compile.kernels.cost import LINE
 from myad.compile.kernels.expr import Buffer, Expr, Load, Sum, loads, rewrite
 from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel, KernelBuilder
-from myad.compile.schedule.footprint import LINE
-from myad.compile.schedule.layout import Machine
 
 REUSE = 64  # readings of an element that make a copy of it cheap
+SHORT = 8  # values of an axis that are gathered as quickly as they are copied
 LONG = 512  # terms of a sum beside which writing and reading the sum once more is nothing
 
 
@@ -47,7 +47,7 @@ def _worth(kernel: Kernel, load: Load, axis: Axis) -> bool:
         return False
     own = {other for part in load.index for other in part.terms}
     last = next((a for a in load.index[-1].terms), None)
-    if axis not in own or last is axis or last is None or axis.size < LINE // 8:
+    if axis not in own or last is axis or last is None or axis.size < SHORT:
         return False
     return prod(a.size for a in kernel.parallel if a not in own) >= REUSE
 
@@ -75,14 +75,15 @@ def _copied(kernel: Kernel, load: Load, axis: Axis) -> tuple[Kernel, Kernel]:
     )  # fmt: skip
 
 
-def apart(kernels: list[Kernel], machine: Machine) -> list[Kernel]:
-    """The same kernels; sums too long for a cache are finished by a kernel of their own.
+def apart(kernels: list[Kernel], level1: int) -> list[Kernel]:
+    """The same kernels; sums too long for a first-level cache of so many bytes are finished by
+    a kernel of their own.
 
     Such a sum is best made in parts, each of data that a cache holds, and continued in memory.
     """
     result: list[Kernel] = []
     for kernel in kernels:
-        long = kernel.epilogue is not None and _long(kernel, machine)
+        long = kernel.epilogue is not None and _long(kernel, level1)
         result.extend(sums_apart(kernel) if long else [kernel])
     return result
 
@@ -107,11 +108,11 @@ def sums_apart(kernel: Kernel) -> list[Kernel]:
     return [whole, done.substituted(mapping, fresh)]
 
 
-def _long(kernel: Kernel, machine: Machine) -> bool:
+def _long(kernel: Kernel, level1: int) -> bool:
     """Whether one vector of sums reads more than the first-level cache holds twice over."""
     terms = prod(axis.size for axis in kernel.reduced)
     if terms < LONG or kernel.combine != "add":
         return False
     reads = [load for load in dict.fromkeys(loads(kernel.body)) if load.buffer.kind != "stream"]
     lines = sum(min(terms, load.buffer.size * BYTES[load.buffer.dtype] // LINE) for load in reads)
-    return lines * LINE > 2 * machine.level1
+    return lines * LINE > 2 * level1

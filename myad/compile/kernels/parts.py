@@ -1,8 +1,8 @@
 """Long sums with few results, in parts that threads can share.
 
-The gradient of a bias is a sum over all images and pixels for each of a few channels. Cut into parts
-of the rows it is as many sums, and then a short one; into how many hangs on the shapes alone, never
-on the number of threads, so that any number gives the same bits.
+The gradient of a bias is a sum over all images and pixels for each of a few channels. Cut into
+parts of the rows it is as many sums, and then a short one; into how many hangs on the shapes alone,
+never on the number of threads, so that any number gives the same bits.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from myad.compile.kernels.expr import Buffer, Expr, Load, rewrite
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.kernels.pack import sums_apart
-from myad.compile.schedule.layout import Machine
 
 WIDE = 16  # examples in a slice are a multiple of this: lanes may lie along them
 SHARE = 0.5  # of the second-level cache for weights that are read for every slice
@@ -28,34 +27,36 @@ FEW_BYTES = 1 << 16  # of sums that may be read and written again for every slic
 
 
 def in_slices(
-    kernels: list[Kernel], streams: list[Buffer], kept: Collection[Buffer], machine: Machine
+    kernels: list[Kernel], streams: list[Buffer], kept: Collection[Buffer], level2: int
 ) -> list[Kernel]:
     """The same kernels, in an order in which groups of them can be run slice by slice.
 
     Kernels of one group have the same `slice`, an axis over the slices.
+
+    Args: kept: buffers that are read from outside; level2: bytes of the second-level cache.
     """
     if not streams or streams[0].shape[0] < 2 * WIDE:
         return kernels
     batch = streams[0].shape[0]
-    examples = _Examples(kernels, batch, set(kept), machine)
+    examples = _Examples(kernels, batch, set(kept), level2)
     if not examples.axes:
         return kernels
-    count = _slice_of(batch, examples.bytes_each(), machine)
+    count = _slice_of(batch, examples.bytes_each(), level2)
     if count is None:
         return kernels
     kernels = [part for kernel in kernels for part in _apart(kernel, examples)]
-    examples = _Examples(kernels, batch, set(kept), machine)
+    examples = _Examples(kernels, batch, set(kept), level2)
     placed = _Places(kernels, examples)
     return _rewritten(kernels, placed.positions, examples, batch, count)
 
 
-def _slice_of(batch: int, each: float, machine: Machine) -> int | None:
+def _slice_of(batch: int, each: float, level2: int) -> int | None:
     """Examples in a slice, if slices fit where the whole batch does not."""
-    if batch * each <= SLICE * machine.level2:
+    if batch * each <= SLICE * level2:
         return None
     sizes = [n for n in range(WIDE, batch, WIDE) if batch % n == 0]
-    fits = [n for n in sizes if n * each <= SLICE * machine.level2]
-    return max(fits or [n for n in sizes[:1] if n * each <= machine.level2], default=None)
+    fits = [n for n in sizes if n * each <= SLICE * level2]
+    return max(fits or [n for n in sizes[:1] if n * each <= level2], default=None)
 
 
 class _Examples:
@@ -65,10 +66,8 @@ class _Examples:
     by buffer that a kernel writes so.
     """
 
-    def __init__(
-        self, kernels: list[Kernel], batch: int, kept: set[Buffer], machine: Machine
-    ) -> None:
-        self.batch, self.machine, self.kept = batch, machine, kept
+    def __init__(self, kernels: list[Kernel], batch: int, kept: set[Buffer], level2: int) -> None:
+        self.batch, self.level2, self.kept = batch, level2, kept
         self.axes: dict[int, Axis] = {}
         self.dims: dict[Buffer, int] = {}
         self.kernels = kernels
@@ -93,7 +92,7 @@ class _Examples:
                 found.add(index[self.dims[buffer]].plain())
             else:
                 weights += buffer.size * BYTES[buffer.dtype]
-        if len(found) != 1 or kernel.accumulate or weights > SHARE * self.machine.level2:
+        if len(found) != 1 or kernel.accumulate or weights > SHARE * self.level2:
             return None
         (axis,) = found
         if axis is None or axis.size != self.batch:

@@ -81,9 +81,9 @@ def _kernels(plan: Plan, names: dict[Storage, str], declarations: Declarations) 
         place = "0"
         if count > 1:
             first, place = run.start, f"%slice{run.start}"
-            lines += [f" br label %before{first}", f"before{first}:",
-                      f" br label %again{first}", f"again{first}:",
-                      f" {place} = phi i64 [0, %before{first}], [{place}.next, %end{first}]"]  # fmt: skip
+            before = f"[0, %before{first}], [{place}.next, %end{first}]"
+            lines += [f" br label %before{first}", f"before{first}:", f" br label %again{first}",
+                      f"again{first}:", f" {place} = phi i64 {before}"]  # fmt: skip
         alone = ""  # the label behind the block being written, if it is the first thread's
         for number in run:
             code = plan.codes[number]

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -49,11 +50,9 @@ def _quota() -> int:
         ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
     ):
         try:
-            with open(quota, encoding="ascii") as file:
-                words = file.read().split()
+            words = Path(quota).read_text(encoding="ascii").split()
             if period is not None:
-                with open(period, encoding="ascii") as file:
-                    words += file.read().split()
+                words += Path(period).read_text(encoding="ascii").split()
             granted, each = int(words[0]), int(words[1])
         except (OSError, ValueError, IndexError):
             continue

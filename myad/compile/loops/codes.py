@@ -10,8 +10,8 @@ from myad.compile.kernels.form import form_of
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.lower import lower
-from myad.compile.schedule.layout import Layout, Machine
 from myad.compile.schedule.choose import choose
+from myad.compile.schedule.layout import Layout, Machine
 
 _OWN = ("buffer", "storage")  # what two layouts do not share even if they are alike
 

@@ -45,8 +45,8 @@ def interpret(
 ) -> None:  # fmt: skip
     """Run `code` on `memory`: a flat array for each storage, (rows, row) for a stream.
 
-    `units`: one thread's share of the kernel's units; all of them by default. `place`: the number of
-    the slice of the batch.
+    `units`: one thread's share of the kernel's units; all of them by default. `place`: the number
+    of the slice of the batch.
     Raises: IndexError if an access leaves its array.
     """
     formal = code.storages if code.model is None else code.model.storages

@@ -106,7 +106,8 @@ class _Lowering(Access):
             if not along:
                 points.append((env, 1))
                 continue
-            assert vector is not None and self.lane is not None
+            assert vector is not None
+            assert self.lane is not None
             for first, valid in self.vectors(vector):
                 points.append(({**env, vector: first + self.lane}, valid))
         return points

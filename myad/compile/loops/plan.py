@@ -9,6 +9,7 @@ import numpy as np
 
 from myad.compile.dtypes import BYTES
 from myad.compile.kernels.expr import Buffer
+from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.loops.loops import LoopCode
 from myad.compile.places import ALIGN, Place, Places
@@ -92,7 +93,7 @@ def place(result: Plan) -> None:
 
 
 def groups(slices: Sequence[Axis | None]) -> Iterator[tuple[range, int]]:
-    """Runs of kernels, given by the axis over slices of each, and how often each run is repeated."""
+    """Runs of kernels, by the axis over slices of each, and how often each run is repeated."""
     start = 0
     for end in range(1, len(slices) + 1):
         if end == len(slices) or slices[end] is not slices[start]:

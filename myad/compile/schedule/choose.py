@@ -13,8 +13,8 @@ from myad.compile.schedule.layout import Layout, Machine
 from myad.compile.schedule.order import by_layout, set_order
 from myad.compile.schedule.registers import LONG_ROW, inner_chunks, register_block, unrolled
 from myad.compile.schedule.schedule import Schedule
-from myad.compile.schedule.share import set_shared
 from myad.compile.schedule.search import cheapest, kernel_dtype
+from myad.compile.schedule.share import set_shared
 
 
 def choose(kernel: Kernel, layouts: dict[Buffer, Layout], machine: Machine) -> Schedule:

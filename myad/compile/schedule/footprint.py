@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from myad.compile.dtypes import BYTES
+from myad.compile.kernels.cost import LINE
 from myad.compile.kernels.expr import Buffer, Load
 from myad.compile.kernels.index import Axis
 from myad.compile.schedule.layout import Layout
 
-LINE = 64  # bytes that a cache holds together
 PAGE = 4096  # bytes that one entry of the address cache reaches
 USABLE = 0.75  # of a cache: the rest is for what streams through, and for conflicts
 NEAR = 1 / 100  # cycles for a byte from the second-level cache, of which most are hidden

@@ -1,7 +1,7 @@
 """Where the elements of a buffer lie in memory.
 
 A layout is an order of the dimensions, the last of which is contiguous; its rows are padded to
-whole vectors.
+whole vectors, and by one vector more where their length would make them collide in the cache.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from myad.compile.dtypes import BYTES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.kernels.index import Affine, Axis
 
-
+# Rows whose length is a multiple of so many bytes fall into few sets of the first-level cache and
+# push one another out; a vector more between them, and a matrix product of 1024 runs at 141 instead
+# of 56 GFLOP/s.
 CONFLICT = 1024
 
 
@@ -77,7 +79,8 @@ class Layout:
                 self.row_size = extent
                 lanes = machine.lanes_for(self.row_size, buffer.dtype)
                 self.row_step = -(-self.row_size // lanes) * lanes
-                if self.row_step * BYTES[buffer.dtype] % CONFLICT == 0 and buffer.size > step * extent:
+                row_bytes = self.row_step * BYTES[buffer.dtype]
+                if row_bytes % CONFLICT == 0 and buffer.size > extent:
                     self.row_step += lanes
                 extent = self.row_step
             step *= extent

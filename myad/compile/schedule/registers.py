@@ -181,7 +181,11 @@ def inner_chunks(vectors: int, sums: int) -> int:
 
 
 def unrolled(
-    kernel: Kernel, reduced: list[Axis], each: int, block: dict[Axis, int], vector: Axis | None,
+    kernel: Kernel,
+    reduced: list[Axis],
+    each: int,
+    block: dict[Axis, int],
+    vector: Axis | None,
     machine: Machine,
 ) -> dict[Axis, int]:
     """What to write out of the reduced axes, given from the outermost to the innermost.

@@ -30,4 +30,3 @@ def set_shared(kernel: Kernel, schedule: Schedule, cost: float) -> None:
         if most >= ENOUGH:
             break
     schedule.shared = best
-

@@ -13,9 +13,9 @@ from myad.compile.llvm.render import Renderer
 from myad.compile.loops.interpret import interpret
 from myad.compile.loops.loops import LoopBuilder, check
 from myad.compile.loops.lower import lower
+from myad.compile.schedule.choose import choose
 from myad.compile.schedule.layout import Layout, Machine, Storage
 from myad.compile.schedule.schedule import Schedule
-from myad.compile.schedule.choose import choose
 from myad.compile.schedule.search import plan
 from myad.errors import CompileError
 

@@ -51,7 +51,8 @@ def _spans(plan: Plan, code: LoopCode) -> tuple[list[Span], list[Span]]:
     formal = code.storages if code.model is None else code.model.storages
     written = {statement.storage for statement in statements(code.body)
                if isinstance(statement, Store | Zero)}  # fmt: skip
-    reads, writes = [], []
+    reads: list[Span] = []
+    writes: list[Span] = []
     for name, storage in zip(formal, code.storages, strict=True):
         (writes if name in written else reads).append(_span(plan, storage))
     return reads + writes, writes

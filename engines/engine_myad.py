@@ -39,13 +39,15 @@ class Compiled(Eager):
         settings = self.job.workload.training
         self.training = compiler.compile_training(
             self.model, settings.loss, self.optimizer, self.images, self.labels,
-            batch_size=settings.batch_size, seed=self.job.seed,
+            batch_size=settings.batch_size, seed=self.job.seed, threads=self.job.threads,
         )  # fmt: skip
 
     def compile_testing(self) -> None:
         """Compile the loop over the test images."""
         size = self.job.workload.testing.batch_size
-        self.predict = compiler.compile_predict(self.model, self.images, batch_size=size)
+        self.predict = compiler.compile_predict(
+            self.model, self.images, batch_size=size, threads=self.job.threads
+        )
 
     train = Skeleton.train  # epoch by epoch, without `fit`
 

@@ -35,7 +35,7 @@ def compile_training(
 
     Args: as `fit`. The model's parameters are the starting values; they are not changed, the
         trained ones are `.parameters` of the result.
-    Raises: CompileError naming an operation that cannot be compiled.
+    Raises: CompileError naming an operation that cannot be compiled; OptionError.
     """
     if optimizer_state is None:
         optimizer_state = optimizer.init({n: model.parameters[n] for n in model.trainable})
@@ -47,13 +47,20 @@ def compile_training(
     )  # fmt: skip
 
 
-def compile_predict(model: Any, images: Any, *, batch_size: int = 32) -> CompiledPredict:
-    """The output of `model`, as in testing, compiled for images like these."""
+def compile_predict(
+    model: Any, images: Any, *, batch_size: int = 32, threads: int = 1
+) -> CompiledPredict:
+    """The output of `model`, as in testing, compiled for images like these.
+
+    Args: threads: how many work on a batch, as in `fit`.
+    Raises: CompileError naming an operation that cannot be compiled; OptionError.
+    """
 
     def apply(parameters: Any, batch: Any) -> Any:
         return model.apply(parameters, read_images(batch, model.dtype))[0]
 
-    return CompiledPredict(apply, model.parameters, images, batch_size=batch_size)
+    return CompiledPredict(apply, model.parameters, images, batch_size=batch_size,
+                           threads=threads)  # fmt: skip
 
 
 def compiled_epochs(

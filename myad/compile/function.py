@@ -14,6 +14,7 @@ import numpy as np
 from myad.compile.arguments import Call, static_arguments
 from myad.compile.dtypes import native
 from myad.compile.llvm.module import Module
+from myad.compile.llvm.processors import team_size
 from myad.compile.load import load
 from myad.compile.program.trace import Argument, trace
 from myad.core import Tensor
@@ -46,16 +47,17 @@ class CompiledFunction:
 
     A kind is the nesting, the shapes and dtypes of the arrays, and the values of Python numbers
     and static arguments. The `CACHE_SIZE` kinds used last are kept. Call it like `function`; its
-    results share memory with nothing, and several threads may call it at once.
+    results share memory with nothing, and several threads may call it at once; `threads` of its own
+    then work for one call after the other.
     `lower(*args)` returns the `Module` of those arguments, whose `plan` and `ir` can be printed.
     """
 
     def __init__(
         self, function: Callable[..., Any], static_argnums: Sequence[int] = (),
-        static_argnames: Sequence[str] = (),
+        static_argnames: Sequence[str] = (), threads: int = 1,
     ) -> None:  # fmt: skip
         functools.update_wrapper(self, function, updated=())
-        self.function = function
+        self.function, self.threads = function, team_size(threads)
         self._static = static_arguments(function, static_argnums, static_argnames)
         self._compiled: dict[Any, _Entry] = {}
         self._lock = threading.Lock()  # of the cache; compiling and running do not hold it
@@ -73,7 +75,7 @@ class CompiledFunction:
         entry = None if call.is_followed else self._entry(call)
         if entry is None:
             return self.function(*args, **options)
-        found: list[Any] = entry.module.call(call.arrays)
+        found: list[Any] = entry.module.call(call.arrays, self.threads)
         if call.is_boxed:
             found = [Tensor(z) for z in found]
         return found[0] if entry.result is LEAF else unflatten(entry.result, found)
@@ -129,7 +131,7 @@ class CompiledFunction:
 
 def jit(
     function: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[int] = (),
-    static_argnames: str | Sequence[str] = (),
+    static_argnames: str | Sequence[str] = (), threads: int = 1,
 ) -> Any:  # fmt: skip
     """`function` as native code; `@jit` and `@jit(static_argnums=...)` decorate.
 
@@ -143,14 +145,17 @@ def jit(
             again. Results are arrays, or Tensors if an argument is one.
         static_argnums, static_argnames: arguments that are no arrays, but hashable settings; where
             one of the two is given, the other follows from the function's signature.
+        threads: how many work on a call; fewer where the process may not use so many processors or
+            nothing in it is large enough. Their number does not change a bit of the result.
+    Raises: OptionError unless `threads` is an integer >= 1.
     Raises, when called: CompileError naming what cannot be compiled, TraceError where `function`
         asks for a value, OptionError for a static argument that has no hash.
     """
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     if function is None:
-        return lambda function: CompiledFunction(function, numbers, names)
-    return CompiledFunction(function, numbers, names)
+        return lambda function: CompiledFunction(function, numbers, names, threads)
+    return CompiledFunction(function, numbers, names, threads)
 
 
 class CompiledPredict:
@@ -164,8 +169,10 @@ class CompiledPredict:
     """
 
     def __init__(
-        self, apply: Callable[..., Any], parameters: Any, images: Any, *, batch_size: int
-    ) -> None:
+        self, apply: Callable[..., Any], parameters: Any, images: Any, *, batch_size: int,
+        threads: int = 1,
+    ) -> None:  # fmt: skip
+        self.threads = team_size(threads)
         dtype = np.dtype(images.dtype).newbyteorder("=")
         self._example = Argument(tuple(images.shape[1:]), dtype, "images")
         self.batch_size = min(batch_size, max(1, len(images)))
@@ -187,5 +194,6 @@ class CompiledPredict:
         if steps:
             rows = np.minimum(np.arange(steps * self.batch_size), len(images) - 1)
             with self._module.arena() as arena:
-                self._module.run([images], rows.astype(np.int32), steps, out, arena)
+                self._module.run([images], rows.astype(np.int32), steps, out, arena,
+                                 threads=self.threads)  # fmt: skip
         return self._module.unpack(out)[: len(images)]

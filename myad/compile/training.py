@@ -12,7 +12,7 @@ import numpy as np
 
 from myad.compile.dtypes import native
 from myad.compile.llvm.module import Module
-from myad.compile.llvm.team import team_size
+from myad.compile.llvm.processors import team_size
 from myad.compile.load import load
 from myad.compile.places import Place
 from myad.compile.program.trace import Argument, flatten, trace, unflatten
@@ -39,7 +39,8 @@ class CompiledTraining:
         key: uint32 (2,), (seed, counter) for dropout; the counter grows by 1 each step.
         threads: how many work on a step; fewer where the process may not use so many processors or
             the step is too small. Their number does not change a bit of the result.
-    Raises: CompileError naming what cannot be compiled.
+    Raises: CompileError naming what cannot be compiled; OptionError unless `threads` is an integer
+        >= 1.
 
     `program`, `loops`, `ir`, `memory` show every stage as text. One thread at a time may use an
     object: a second one that enters is told so by a ThreadError.

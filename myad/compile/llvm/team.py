@@ -12,53 +12,13 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-from myad.errors import OptionError
-
 Work = Callable[[int, int], float]
 
-WORDS = 32  # of 8 bytes, in which threads meet: arrived, round, the yield function; a line each
-
-
-def available() -> int:
-    """Processors this process may use: of its affinity mask, and of a container's quota."""
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        count = os.cpu_count() or 1
-    return max(1, min(count, _quota()))
-
-
-def team_size(threads: int) -> int:
-    """`threads`, or as many as this process may use if that is less.
-
-    Raises: OptionError unless it is an integer >= 1.
-    """
-    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
-        raise OptionError(f"threads: must be an integer >= 1, not {threads!r}.")
-    return min(int(threads), available())
-
-
-@cache
-def _quota() -> int:
-    """Processors that the control group grants, rounded up; many if it sets no limit."""
-    for quota, period in (
-        ("/sys/fs/cgroup/cpu.max", None),
-        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
-    ):
-        try:
-            words = Path(quota).read_text(encoding="ascii").split()
-            if period is not None:
-                words += Path(period).read_text(encoding="ascii").split()
-            granted, each = int(words[0]), int(words[1])
-        except (OSError, ValueError, IndexError):
-            continue
-        if granted > 0 and each > 0:
-            return -(-granted // each)
-    return 1 << 16
+# Memory in which threads meet: words of 8 bytes, each on a line of its own.
+ARRIVED, ROUND, YIELD, LEAVE, WORDS = 0, 8, 16, 24, 32
 
 
 def together(work: Work, threads: int) -> float:
@@ -71,19 +31,24 @@ def together(work: Work, threads: int) -> float:
 
 
 class _Team:
-    """`size` threads that do one piece of work at a time, together."""
+    """`size` threads that do one piece of work at a time, together.
+
+    `with` is given plain locks, never a condition: between its `__enter__`, which is Python, and
+    the block an interrupt would leave it locked.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.turn = threading.Lock()  # one caller at a time
-        self.state = threading.Condition()
+        self.lock = threading.RLock()
+        self.state = threading.Condition(self.lock)
         self.round = 0
         self.busy = 0
         self.work: Work | None = None
         self.result = 0.0
         self.failure: BaseException | None = None
         memory = np.zeros(WORDS, np.int64)
-        memory[16] = _yield_address()
+        memory[YIELD] = _yield_address()
         self.memory, self.sync = memory, memory.ctypes.data
         for number in range(size):
             threading.Thread(target=self._serve, args=(number,), daemon=True,
@@ -91,31 +56,36 @@ class _Team:
 
     def run(self, work: Work) -> float:
         with self.turn:
-            self._wait()  # for what an interrupt may have left behind
-            before = self.round
+            self._wait()  # for what a second interrupt may have left behind
             try:
-                with self.state:
-                    self.work, self.failure, self.busy = work, None, self.size
-                    self.round += 1  # from here on all of them run, and before it none
-                    self.state.notify_all()
-            finally:
-                if self.round != before:
-                    self._wait()
-            if self.failure is not None:
-                raise self.failure
+                self._begin(work)
+                self._wait()
+            except BaseException:  # an interrupt; whoever has begun ends before it is raised
+                self._wait()
+                raise
+            failure, self.failure, self.work = self.failure, None, None
+            if failure is not None:
+                raise failure
             return self.result
+
+    def _begin(self, work: Work) -> None:
+        with self.lock:
+            self.memory[ARRIVED] = self.memory[LEAVE] = 0
+            self.work, self.failure = work, None
+            self.busy, self.round = self.size, self.round + 1  # now all of them run, before it none
+            self.state.notify_all()
 
     def _wait(self) -> None:
         """Until all have ended; an interrupt meanwhile is raised then."""
         interrupt: BaseException | None = None
         while True:
             try:
-                with self.state:
+                with self.lock:
                     self.state.notify_all()
                     while self.busy:
                         self.state.wait()
                 break
-            except KeyboardInterrupt as caught:
+            except BaseException as caught:  # what a handler of signals raises
                 interrupt = caught
         if interrupt is not None:
             raise interrupt
@@ -123,20 +93,23 @@ class _Team:
     def _serve(self, number: int) -> None:
         seen = 0
         while True:
-            with self.state:
+            with self.lock:
                 while self.round == seen:
                     self.state.wait()
                 seen, work = self.round, self.work
             assert work is not None
+            result, failure = 0.0, None
             try:
                 result = work(number, self.sync)
-            except BaseException as error:  # ctypes raises before it calls: for all alike
-                with self.state:
-                    self.failure = error
-                result = 0.0
-            with self.state:
+            except BaseException as error:
+                failure = error
+                self.memory[LEAVE] = 1  # nobody waits for this one at a barrier
+            del work  # what it holds is not kept until the next one comes
+            with self.lock:
                 if number == 0:
                     self.result = result
+                if failure is not None:
+                    self.failure = failure
                 self.busy -= 1
                 self.state.notify_all()
 

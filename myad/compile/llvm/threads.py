@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from myad.compile.dtypes import BYTES
 from myad.compile.llvm.ir import Declarations
+from myad.compile.llvm.team import LEAVE, ROUND, YIELD
 from myad.compile.loops.loops import LoopCode, Store, Zero, statements
 from myad.compile.loops.plan import Plan, groups
 from myad.compile.schedule.layout import Storage
@@ -74,7 +75,8 @@ def barrier(declarations: Declarations) -> str:
     """The name of the function that returns when all threads have called it.
 
     A counter of those who arrived and the number of the round: Mellor-Crummey & Scott 1991, section
-    3.1. Waiting threads look at the round for a while, then offer their processor to others.
+    3.1. Waiting threads look at the round for a while, then offer their processor to others. Once
+    somebody has left for good, nobody waits any more: what they compute is thrown away.
     """
     pause = ""
     if platform.machine().lower() in ("x86_64", "amd64", "i686"):
@@ -82,8 +84,9 @@ def barrier(declarations: Declarations) -> str:
         pause = " call void @llvm.x86.sse2.pause()\n"
     declarations.need("@barrier", f"""define internal void @barrier(ptr %sync, i64 %threads) #0 {{
 entry:
- %round = getelementptr i64, ptr %sync, i64 8
- %give = getelementptr i64, ptr %sync, i64 16
+ %round = getelementptr i64, ptr %sync, i64 {ROUND}
+ %give = getelementptr i64, ptr %sync, i64 {YIELD}
+ %leave = getelementptr i64, ptr %sync, i64 {LEAVE}
  %now = load atomic i64, ptr %round acquire, align 8
  %before = atomicrmw add ptr %sync, i64 1 acq_rel
  %arrived = add i64 %before, 1
@@ -106,7 +109,9 @@ look:
 tired:
  %yield = load ptr, ptr %give
  call i32 %yield()
- br label %wait
+ %left = load atomic i64, ptr %leave acquire, align 8
+ %stay = icmp eq i64 %left, 0
+ br i1 %stay, label %wait, label %done
 done:
  ret void
 }}

@@ -4,7 +4,10 @@ import pytest
 
 from harness.workload.format import WorkloadError, load, parse, preset_names
 
-PUBLISHED = {"colour", "keras", "lenet5", "paper", "quick", "smoke", "two-conv", "wide"}
+PUBLISHED = {
+    "colour", "keras", "lenet5", "paper", "quick", "simplechains", "smoke", "two-conv", "vgg",
+    "wide",
+}  # fmt: skip
 
 
 def test_the_presets_are_there_and_parse_back_to_themselves():

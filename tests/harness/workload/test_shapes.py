@@ -32,8 +32,16 @@ def test_paper_has_1710_parameters():
     assert layer_types(model) == ["conv2d", "max_pooling2d", "flatten", "dense"]
 
 
-def test_lenet5_has_61706_parameters():
-    assert parameter_count(resolved("lenet5")["model"]) == 61706
+@pytest.mark.parametrize(
+    ("preset", "shape", "parameters"),
+    [
+        ("lenet5", (28, 28, 1), 61_706),
+        ("simplechains", (28, 28, 1), 44_426),  # as SimpleChains' documentation counts them
+        ("vgg", (32, 32, 3), 1_116_970),
+    ],
+)
+def test_a_published_network_has_its_parameters(preset, shape, parameters):
+    assert parameter_count(resolved(preset, shape=shape)["model"]) == parameters
 
 
 def test_same_padding_and_strides_round_up():

@@ -49,8 +49,8 @@ class Affine:
         self._hash: int | None = None  # made when asked for: few are, and it costs the most
 
     @classmethod
-    def _of(cls, terms: dict[Axis, int], const: int) -> Affine:
-        """The same of terms that are known to be none of axes of size 1, and not 0."""
+    def of(cls, terms: dict[Axis, int], const: int) -> Affine:
+        """An index of terms that are known to be none of axes of size 1, and not 0."""
         made = cls.__new__(cls)
         made.terms, made.const, made._hash = terms, const, None
         return made
@@ -66,7 +66,7 @@ class Affine:
     def __add__(self, other: Index) -> Affine:
         other = affine(other)
         if not other.terms:  # terms are never changed, so they may be shared
-            return Affine._of(self.terms, self.const + other.const) if other.const else self
+            return Affine.of(self.terms, self.const + other.const) if other.const else self
         terms = dict(self.terms)
         for axis, coefficient in other.terms.items():
             total = terms.get(axis, 0) + coefficient
@@ -74,7 +74,7 @@ class Affine:
                 terms[axis] = total
             else:
                 del terms[axis]
-        return Affine._of(terms, self.const + other.const)
+        return Affine.of(terms, self.const + other.const)
 
     __radd__ = __add__
 
@@ -85,7 +85,7 @@ class Affine:
         if factor == 1:
             return self
         terms = {a: c * factor for a, c in self.terms.items()} if factor else {}
-        return Affine._of(terms, self.const * factor)
+        return Affine.of(terms, self.const * factor)
 
     __rmul__ = __mul__
 
@@ -107,13 +107,13 @@ class Affine:
             const += other.const * coefficient
             for inner, factor in other.terms.items():
                 terms[inner] = terms.get(inner, 0) + factor * coefficient
-        return Affine._of({axis: c for axis, c in terms.items() if c}, const)
+        return Affine.of({axis: c for axis, c in terms.items() if c}, const)
 
     def without(self, axis: Axis) -> Affine:
         """This index where `axis` is 0."""
         if axis not in self.terms:
             return self
-        return Affine._of({a: c for a, c in self.terms.items() if a is not axis}, self.const)
+        return Affine.of({a: c for a, c in self.terms.items() if a is not axis}, self.const)
 
     def bounds(self) -> tuple[int, int]:
         """The least and the greatest value over all values of the axes."""

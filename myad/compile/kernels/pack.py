@@ -45,9 +45,10 @@ def _worth(kernel: Kernel, load: Load, axis: Axis) -> bool:
     """Whether `load` reads along `axis` across the rows of its buffer, each element often."""
     if load.buffer.kind == "stream" or any(len(part.terms) > 1 for part in load.index):
         return False
-    own = {other for part in load.index for other in part.terms}
-    last = next((a for a in load.index[-1].terms), None)
-    if axis not in own or last is axis or last is None or axis.size < SHORT:
+    own = [other for part in load.index for other in part.terms]
+    if axis not in own or len(set(own)) < len(own) or axis.size < SHORT:
+        return False
+    if axis in load.index[-1].terms or not load.index[-1].terms:
         return False
     return prod(a.size for a in kernel.parallel if a not in own) >= REUSE
 

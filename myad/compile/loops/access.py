@@ -18,7 +18,7 @@ class Access:
 
     Fields: `env` what each axis of the kernel is here; `lane` the axis along the vector, if any;
     `valid` lanes of the current vector that are elements; `halves` stores of every second element
-    that wait for their neighbours.
+    that wait for their neighbours; `addresses` of loads, in axes of the kernel.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Access:
         self.valid = lanes
         self.padded: list[int] = []  # up to where rows were written, zeros behind them included
         self.halves: list[tuple[Affine, Affine, int, Value]] = []
+        self.addresses: dict[int, tuple[Load, Affine]] = {}  # by identity of the load, kept alive
 
     def keep(self, value: Value, width: int, other: float) -> Value:
         return self.build.keep(self.build.spread(value, self.lanes), width, other)
@@ -65,11 +66,11 @@ class Access:
 
     def load(self, expr: Load) -> Value:
         layout = self.layouts[expr.buffer]
-        env = self.env
-        index = tuple([i.substitute(env) for i in expr.index])
         if expr.buffer.kind == "stream":
-            return self.stream(expr, index)
-        address = layout.address(index)
+            return self.stream(expr, tuple([i.substitute(self.env) for i in expr.index]))
+        if id(expr) not in self.addresses:
+            self.addresses[id(expr)] = expr, layout.address(expr.index)
+        address = self.addresses[id(expr)][1].substitute(self.env)
         stride = address.coefficient(self.lane) if self.lane is not None else 0
         if not stride:
             return self.build.load(layout.storage, address)

@@ -114,9 +114,10 @@ class LoopBuilder:
         self, op: str, args: tuple[Value, ...], dtype: str, lanes: int, **attrs: Any
     ) -> Value:
         """The value `op(args)`, the one built before if this scope has it."""
-        # by its text, as -0.0 equals 0.0 and is another constant
-        exact = [(name, repr(v) if isinstance(v, float) else v) for name, v in attrs.items()]
-        key = (op, tuple(map(id, args)), dtype, lanes, tuple(exact))
+        exact: Any = ()
+        if attrs:  # by its text, as -0.0 equals 0.0 and is another constant
+            exact = tuple([repr(v) if isinstance(v, float) else v for v in attrs.values()])
+        key = (op, tuple([id(arg) for arg in args]), dtype, lanes, exact)
         for known in self._known:
             if key in known:
                 return known[key]

@@ -104,7 +104,7 @@ class Layout:
             const += part.const * step
             for axis, factor in part.terms.items():
                 terms[axis] = terms.get(axis, 0) + factor * step
-        return Affine(terms, const)
+        return Affine.of({axis: factor for axis, factor in terms.items() if factor}, const)
 
     def step(self, index: tuple[Affine, ...], axis: Axis) -> int:
         """How far the address moves, in elements, when `axis` grows by 1."""

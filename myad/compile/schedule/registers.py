@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 
@@ -58,32 +58,33 @@ def register_block(
     model = _Model([axis.size for axis in parallel] + [vectors],
                    [_slides(load, [*parallel, vector], kernel.reduced, vector) for load in reads],
                    machine.registers)  # fmt: skip
-    best: tuple[tuple[float, int], tuple[int, ...]] | None = None
-    for counts in _blocks(model.sizes, machine.registers):
-        if not model.fits(counts):
-            continue
+    blocks = [block for block in _blocks(model.sizes, machine.registers) if model.fits(block)]
+    apart = [1 + DISTANCE * sum(n > 1 and far for n, far in zip(counts, distant, strict=False))
+             for counts in blocks]  # fmt: skip
+    bounds = [model.least(counts) * more for counts, more in zip(blocks, apart, strict=True)]
+    best = float("inf"), 0, 0
+    for place in sorted(range(len(blocks)), key=bounds.__getitem__):
+        if bounds[place] > best[0]:
+            break  # and so are all that follow
+        counts = blocks[place]
         cycles = model.cycles(counts, 0.0 if small else fetched(counts))
-        away = sum(n > 1 and far for n, far in zip(counts, distant, strict=False))
-        score = cycles * (1 + DISTANCE * away), -prod(counts)
-        if best is None or score < best[0]:
-            best = score, counts
-    assert best is not None
-    *block, chunks = best[1]
+        best = min(best, (cycles * apart[place], -prod(counts), place))
+    *block, chunks = blocks[best[2]]
     return {a: n for a, n in zip(parallel, block, strict=True) if n > 1}, chunks
 
 
-def _blocks(sizes: list[int], limit: int) -> Iterator[tuple[int, ...]]:
+def _blocks(sizes: list[int], limit: int) -> list[tuple[int, ...]]:
     """Values of each axis in a block of `limit` sums at most; three axes at most have several."""
-    if not sizes:
-        yield ()
-        return
-    size = sizes[0]
-    for n in sorted({*COUNTS, size}):
-        if n > min(size, limit):
-            break
-        for rest in _blocks(sizes[1:], limit // n):
-            if (n > 1) + sum(m > 1 for m in rest) <= 3:
-                yield (n, *rest)
+    blocks: list[tuple[tuple[int, ...], int, int]] = [((), 1, 0)]  # block, its sums, how many > 1
+    for size in sizes:
+        options = [n for n in sorted({*COUNTS, size}) if n <= min(size, limit)]
+        blocks = [
+            ((*block, n), sums * n, several + (n > 1))
+            for block, sums, several in blocks
+            for n in options
+            if sums * n <= limit and several + (n > 1) <= 3
+        ]
+    return [block for block, *_ in blocks]
 
 
 def _slides(
@@ -111,8 +112,10 @@ class _Model:
     def fits(self, counts: tuple[int, ...]) -> bool:
         """Whether the sums leave registers: for one operand that stays, and one passing through."""
         sums = prod(counts)
+        if sums == 1 or sums + 1 > self.registers:
+            return sums == 1
         fewest = min((self.loaded(counts, row, shared=False) for row in self.slides), default=0)
-        return sums == 1 or sums + fewest + 1 <= self.registers
+        return sums + fewest + 1 <= self.registers
 
     @staticmethod
     def loaded(counts: tuple[int, ...], row: list[int], *, shared: bool) -> float:
@@ -126,6 +129,12 @@ class _Model:
     def shares(self, counts: tuple[int, ...]) -> bool:
         """Whether what a window shares with the next turn stays in registers beside the sums."""
         return prod(counts) + max(map(partial(_kept, counts), self.slides)) <= self.registers
+
+    def least(self, counts: tuple[int, ...]) -> float:
+        """Less than `cycles`, more quickly: no part of a block is better than the whole."""
+        sums = prod(counts)
+        loaded = sum([self.loaded(counts, row, shared=True) for row in self.slides])
+        return 0.999999 * max(START * sums + MOVE * loaded, START * loaded, WAIT) / sums
 
     def cycles(self, counts: tuple[int, ...], fetched: float) -> float:
         """Cycles per multiply-add of a block and of the smaller ones at the ends of the axes.

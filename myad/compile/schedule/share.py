@@ -16,7 +16,8 @@ def set_shared(kernel: Kernel, schedule: Schedule, cost: float) -> None:
     Only loops over outputs: whoever runs a turn, it computes the same numbers in the same order, so
     any number of threads gives the same bits. The choice does not depend on their number.
     """
-    if cost < WORTH:
+    zeroed = kernel.output.kind == "result" and kernel.output.fill is not None
+    if cost < WORTH or zeroed:  # zeros come first, and all of them: one thread's
         return
     best, most = None, 1
     seen: set[Axis] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +19,11 @@ from tests.myad.random_programs.machines import FILLINGS, Arrays, Function, Trai
 from tests.myad.random_programs.program import RandomProgram
 from tests.myad.random_programs.refusals import kind_of
 from tests.myad.random_programs.rounding import Moved, mismatch
+from tests.myad.random_programs.small import SMALL, small_thresholds
 
-MACHINES = tuple(m for m in (Machine(16, 16), Machine(32, 16), Machine(64, 32))
-                 if m.vector_bytes <= host().vector_bytes)  # fmt: skip
+MACHINES = (SMALL, *(m for m in (Machine(16, 16), Machine(32, 16), Machine(64, 32))
+                     if m.vector_bytes <= host().vector_bytes))  # fmt: skip
+THREADS = 3
 SAMPLES, MORE = 4, 60  # runs with other rounding, and how many where those do not explain
 
 
@@ -58,7 +61,9 @@ def check(program: RandomProgram, machines: Sequence[Machine] = MACHINES) -> Ver
             sampler.compare(stage, run(program, recorded.run), wanted)
             for machine in machines:
                 stage = f"{8 * machine.vector_bytes}-bit vectors"
-                _on(machine, stage, program, sampler, wanted)
+                stage += ", small caches" if machine is SMALL else ""
+                with small_thresholds() if machine is SMALL else nullcontext():
+                    _on(machine, stage, program, sampler, wanted)
     except _Failure as failure:
         verdict.failed = str(failure)
     except CompileError as refusal:
@@ -142,9 +147,15 @@ def _on(
     compiled = (Training if program.streams else Function)(program, machine)
     sampler.compare(f"{where}, interpreted", compiled.interpreted(), wanted)
     native = compiled.native()
-    first, *others = [native(filling) for filling in FILLINGS]
+    first, *others = [native(filling, 1) for filling in FILLINGS]
     sampler.compare(f"{where}, native", first, wanted)
     for filling, results in zip(list(FILLINGS)[1:], others, strict=True):
-        for n, (one, other) in enumerate(zip(first, results, strict=True)):
-            if one.tobytes() != other.tobytes():
-                raise _Failure(f"{where}, native: result {n} changes in memory full of {filling}")
+        _same_bits(f"{where}, native", f"in memory full of {filling}", first, results)
+    if any(code.units for code in compiled.plan.codes):
+        _same_bits(f"{where}, native", f"with {THREADS} threads", first, native("NaN", THREADS))
+
+
+def _same_bits(where: str, how: str, first: Arrays, others: Arrays) -> None:
+    for n, (one, other) in enumerate(zip(first, others, strict=True)):
+        if one.tobytes() != other.tobytes():
+            raise _Failure(f"{where}: result {n} changes {how}")

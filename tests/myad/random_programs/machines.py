@@ -1,7 +1,7 @@
 """A random program on one machine: by the interpreter of loop code, and by machine code.
 
-Machine code works in memory that held something else before, and that ends where a page begins
-which nothing may touch.
+The interpreter runs what threads may share unit by unit, the last one first. Machine code works in
+memory that held something else before, and that ends where a page begins which nothing may touch.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from myad.compile.build import build
 from myad.compile.llvm.arena import Arena
 from myad.compile.llvm.module import Module
 from myad.compile.load import module_of
+from myad.compile.loops import steps as running
+from myad.compile.loops.interpret import interpret
+from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.plan import Plan
 from myad.compile.loops.steps import run_interpreted
 from myad.compile.program.trace import trace
@@ -47,20 +50,21 @@ class Function:
         values = list(self.program.inputs.values())
         results: Arrays = []
         for _ in range(self.program.steps):
-            results = run_interpreted(self.plan, dict(zip(self.plan.inputs, values, strict=True)))
+            results = _interpreted(self.plan, dict(zip(self.plan.inputs, values, strict=True)))
             for out, into in self.program.places.items():
                 values[into] = results[out]
         return results
 
-    def native(self) -> Callable[[str], Arrays]:
-        """What gives the results by machine code, in memory that held a filling before."""
+    def native(self) -> Callable[[str, int], Arrays]:
+        """What gives the results by machine code, in memory that held a filling before, with so
+        many threads."""
         module = module_of(self.plan)
 
-        def run(filling: str) -> Arrays:
+        def run(filling: str, threads: int) -> Arrays:
             _fill(module, filling)
             for place, array in zip(module.inputs, self.program.inputs.values(), strict=True):
                 module.write(place, array)
-            _call(self.program, lambda: module.run(steps=self.program.steps))
+            _call(self.program, lambda: module.run(steps=self.program.steps, threads=threads))
             return [module.read(place) for place in module.outputs]
 
         return run
@@ -94,16 +98,18 @@ class Training:
             first = step * self.program.batch_size
             rows = np.arange(first, first + self.program.batch_size, dtype=np.int32)
             values = dict(zip(self.plan.inputs, state, strict=False))
-            loss, *state = run_interpreted(self.plan, values, self._data, rows)
+            loss, *state = _interpreted(self.plan, values, self._data, rows)
             losses.append(loss)
         names = [n for group in self._state for n in group]
         return self._ordered(np.mean(losses, dtype=float), dict(zip(names, state, strict=False)))
 
-    def native(self) -> Callable[[str], Arrays]:
-        """What gives the results by machine code, in memory that held a filling before."""
+    def native(self) -> Callable[[str, int], Arrays]:
+        """What gives the results by machine code, in memory that held a filling before, with so
+        many threads."""
 
-        def run(filling: str) -> Arrays:
+        def run(filling: str, threads: int) -> Arrays:
             training = self._training
+            training.threads = threads
             _fill(training._module, filling)
             training._write(training._state)
             losses: list[float] = []
@@ -114,6 +120,17 @@ class Training:
 
     def _ordered(self, loss: Any, state: dict[str, np.ndarray]) -> Arrays:
         return [np.asarray(float(loss)), *[state[n] for n in self.program.state.values()]]
+
+
+def _interpreted(plan: Plan, *args: Any) -> Arrays:
+    """One step of `plan`, the units of each kernel by themselves and in another order."""
+
+    def by_units(code: LoopCode, memory: Any) -> None:
+        for unit in reversed(range(max(1, code.units))):
+            interpret(code, memory, range(unit, unit + 1))
+
+    with mock.patch.object(running, "interpret", by_units):
+        return run_interpreted(plan, *args)
 
 
 def _call(program: RandomProgram, run: Callable[[], Any]) -> None:

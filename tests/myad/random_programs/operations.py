@@ -238,6 +238,16 @@ def matmul(d: Draft) -> None:
     d.add("matmul", "{0} @ {1}", x, d.pick(fits, near, value.dtype))
 
 
+def product(d: Draft) -> None:
+    """Matrix products larger than the rest, transposed or not, of sizes that do not divide."""
+    shape = {a: d.rng.choice((3, 7, 8, 11, 13, 16, 19, 23)) for a in "ikj"}
+    left, right = d.rng.choice(("ik", "ki")), d.rng.choice(("kj", "jk"))
+    x = d.new(tuple(shape[a] for a in left), d.dtype)
+    y = d.new(tuple(shape[a] for a in right), d.dtype)
+    out = d.rng.choice(("ij", "ij", "ij", "ji", "i", "j", ""))
+    d.add("product", f"myad.einsum('{left},{right}->{out}', {{0}}, {{1}})", x, y)
+
+
 def einsum(d: Draft) -> None:
     x = d.floating(1)
     letters = "abcdefgh"[: d.values[x].ndim]
@@ -264,6 +274,21 @@ def images(d: Draft) -> str:
         ),
         d.dtype,
     )
+
+
+def convolution(d: Draft) -> None:
+    """Convolutions of more channels and filters than the rest have, with bias."""
+    if d.wild:  # as in `conv2d`
+        return
+    channels, filters = d.rng.choice((1, 2, 3, 5)), d.rng.choice((3, 4, 7, 9))
+    kernel = (d.rng.choice((1, 2, 3)), d.rng.choice((1, 2, 3)))
+    size = tuple(k + d.rng.choice((1, 3, 4)) for k in kernel)
+    x = d.new((d.rng.choice((1, 2, 3)), *size, channels), d.dtype)
+    w = d.new((*kernel, channels, filters), d.dtype)
+    b = d.new((filters,), d.dtype)
+    strides, padding = d.rng.choice((1, 1, 2, (3, 2))), d.rng.choice(("valid", "same"))
+    options = f"strides={strides}, padding={padding!r}"
+    d.add("convolution", f"myad.conv2d({{0}}, {{1}}, {options}) + {{2}}", x, w, b)
 
 
 def conv2d(d: Draft) -> None:
@@ -318,5 +343,5 @@ OPERATIONS: dict[Callable[[Draft], None], float] = {
     unary: 10, guarded: 4, simple: 6, binary: 18, power: 2, comparison: 4, where: 5, cast: 6,
     reduction: 8, softmax: 3, reshape: 5, transpose: 4, broadcast: 3, index: 6, concatenate: 4,
     stack: 2, pad: 3, matmul: 6, einsum: 3, conv2d: 2, pooling: 2.5, classes: 2,
-    random_numbers: 1.5, take: 0.1,
+    random_numbers: 1.5, take: 0.1, product: 3, convolution: 2,
 }  # fmt: skip

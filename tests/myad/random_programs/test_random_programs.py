@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from tests.myad.random_programs import check as checker
+from tests.myad.random_programs import machines
 from tests.myad.random_programs.check import MACHINES, check
 from tests.myad.random_programs.generate import generate
 from tests.myad.random_programs.program import Line, RandomProgram, written
 from tests.myad.random_programs.refusals import REFUSALS, kind_of
 from tests.myad.random_programs.rounding import mismatch
 from tests.myad.random_programs.shrink import shrink
+from tests.myad.random_programs.small import SMALL
 
 PROGRAMS = 120  # each on one machine of several, in turn
 PACKS = 12
@@ -49,12 +51,19 @@ def hand_made(text="myad.sin(x0)", **changes):
     return RandomProgram(seed=0, lines=lines, outputs=["v0", "v1"], **values, **changes)
 
 
+def long_sums():
+    """A product of matrices whose rows threads share."""
+    arrays = {"x0": np.ones((7, 9)), "x1": np.ones((9, 5))}
+    lines = [Line("v0", "x0 @ x1", ("x0", "x1"), "product")]
+    return RandomProgram(seed=0, inputs=arrays, constants={}, lines=lines, outputs=["v0"])
+
+
 def test_the_checker_finds_results_that_are_off(monkeypatch):
     """Machine code whose results are one in 10,000 million too large."""
     right = checker.Function.native
 
     def native(self):
-        return lambda filling: [v * (1 + 1e-10) for v in right(self)(filling)]
+        return lambda *how: [v * (1 + 1e-10) for v in right(self)(*how)]
 
     monkeypatch.setattr(checker.Function, "native", native)
     assert "native: result 0: 2 of 2 elements" in check(hand_made()).failed
@@ -64,10 +73,34 @@ def test_the_checker_finds_what_hangs_on_old_memory(monkeypatch):
     right = checker.Function.native
 
     def native(self):
-        return lambda filling: [v + (filling == "NaN") for v in right(self)(filling)]
+        return lambda filling, n: [v + (filling == "NaN") for v in right(self)(filling, n)]
 
     monkeypatch.setattr(checker.Function, "native", native)
     assert "result 0 changes in memory full of NaN" in check(hand_made()).failed
+
+
+def test_the_checker_finds_what_hangs_on_the_number_of_threads(monkeypatch):
+    right = checker.Function.native
+
+    def native(self):
+        # no difference in memory full of NaN with one thread, and one with several
+        return lambda filling, n: [v * (1 + 1e-15 * (n > 1)) for v in right(self)(filling, n)]
+
+    monkeypatch.setattr(checker.Function, "native", native)
+    assert "result 0 changes with 3 threads" in check(long_sums()).failed
+
+
+def test_the_checker_runs_units_by_themselves(monkeypatch):
+    right = machines.interpret
+    ranges = set()
+
+    def interpret(code, memory, units):
+        ranges.add(units)
+        right(code, memory, units)
+
+    monkeypatch.setattr(machines, "interpret", interpret)
+    assert not check(long_sums(), [SMALL]).failed
+    assert {range(n, n + 1) for n in range(2)} <= ranges
 
 
 def test_an_exception_that_is_not_ours_is_a_failure(monkeypatch):

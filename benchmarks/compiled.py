@@ -237,7 +237,7 @@ def measure(
         changes = [f"--set={key}={value}" for key, value in settings.items()]
         subprocess.run(
             [sys.executable, "-m", "harness.cli", "run", "--preset", workload, "--repeats", "1",
-             "--warmup", "0", "--no-verify", "--name", "cell", "--results", results,
+             "--warmup", "0", "--no-verify", "--wait", "--name", "cell", "--results", results,
              "--threads", str(threads), "--engines", ",".join(engines), *changes],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
         )  # fmt: skip

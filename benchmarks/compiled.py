@@ -1,13 +1,15 @@
-"""How fast compiled training is, as ratios within one run on one machine, one thread.
+"""How fast compiled training is, as ratios within one run on one machine.
 
     python benchmarks/compiled.py                          every cell against every rival
     python benchmarks/compiled.py --rivals jax,pytorch     against these only
+    python benchmarks/compiled.py --only cells --threads 2 --cells vgg,lenet5:128
     python benchmarks/compiled.py --limit DIR              also against hand-written yardsticks
     python benchmarks/compiled.py --only inner,linear      of limit, inner, linear, passes, cells
 
-A cell is a workload and a batch size. Every engine trains it through `bench run`, two epochs, and
-the second counts: what a framework compiles or caches in the first is not held against it. DIR
-holds `paper_cnn_limit.c` and `conv2_limit.py`. Run it on a quiet machine: it takes half an hour.
+A cell is a workload and a batch size. Every engine trains it through `bench run`, two epochs, with
+as many threads as the others, and the second counts: what a framework compiles or caches in the
+first is not held against it. All that is no cell is measured with one thread. DIR holds
+`paper_cnn_limit.c` and `conv2_limit.py`. Run it on a quiet machine: it takes an hour.
 """
 
 from __future__ import annotations
@@ -44,8 +46,10 @@ CELLS = [
       ((1, 2000), (2, 4000), (8, 8000), (32, 20000), (128, 30000), (512, 60000))),
     *((name, batch, images) for name in ("two-conv", "lenet5") for batch, images in
       ((1, 2000), (32, 12000), (128, 20000))),
+    *(("vgg", batch, 4096) for batch in (32, 128)),
+    ("simplechains", 128, 20480), ("simplechains", 1024, 20480), ("wide", 128, 20480),
 ]  # fmt: skip
-RIVALS = "jax,jax-tuned,pytorch,tensorflow-tuned,tensorflow-scan"
+RIVALS = "jax,jax-tuned,pytorch,tensorflow,tensorflow-tuned,tensorflow-scan"
 PAPER = [myad.Conv2D(1, 3, activation="relu"), myad.MaxPool2D(2), myad.Flatten(),
          myad.Dense(10, activation="softmax")]  # fmt: skip
 
@@ -56,8 +60,11 @@ def main() -> None:
     parser.add_argument("--rivals", default=RIVALS)
     parser.add_argument("--limit", type=Path)
     parser.add_argument("--only", default="limit,inner,linear,passes,cells")
+    parser.add_argument("--threads", type=int, default=1, help="of every engine in the cells")
+    parser.add_argument("--cells", default="", help="these only: vgg,lenet5:128; all by default")
     options = parser.parse_args()
     parts = options.only.split(",")
+    wanted = chosen(options.cells.split(",")) if options.cells else CELLS
     print(f"load {os.getloadavg()[0]:.2f}")
     if "limit" in parts:
         paper_loop(options.limit)
@@ -68,7 +75,17 @@ def main() -> None:
     if "passes" in parts:
         passes()
     if "cells" in parts:
-        cells(options.rivals.split(","))
+        cells(wanted, options.rivals.split(","), options.threads)
+
+
+def chosen(names: list[str]) -> list[tuple[str, int, int]]:
+    """The cells of these names, `workload` or `workload:batch`."""
+    known = {name for workload, batch, _ in CELLS for name in (workload, f"{workload}:{batch}")}
+    if unknown := [name for name in names if name not in known]:
+        sys.exit(
+            f"--cells: {', '.join(unknown)}: no such cell; there are: {', '.join(sorted(known))}"
+        )
+    return [cell for cell in CELLS if cell[0] in names or f"{cell[0]}:{cell[1]}" in names]
 
 
 def mnist() -> tuple[np.ndarray, np.ndarray]:
@@ -197,19 +214,22 @@ def passes() -> None:
               f"{seconds[name] / seconds['everything']:5.2f} times, {kernels} kernels")  # fmt: skip
 
 
-def cells(rivals: list[str]) -> None:
+def cells(wanted: list[tuple[str, int, int]], rivals: list[str], threads: int) -> None:
     """Every cell: microseconds per image, and how many times the best rival takes."""
-    print(f"{'cell':<16}{'myad':>9}  " + "".join(f"{name:>18}" for name in rivals)
+    print(f"threads per engine: {threads}")
+    print(f"{'cell':<18}{'myad':>9}  " + "".join(f"{name:>18}" for name in rivals)
           + "   best rival / myad")  # fmt: skip
-    for workload, batch, images in CELLS:
-        times = measure(workload, batch, images, ["myad", *rivals])
+    for workload, batch, images in wanted:
+        times = measure(workload, batch, images, ["myad", *rivals], threads)
         known = [times[name] for name in rivals if name in times]
-        line = f"{workload + ' ' + str(batch):<16}{times['myad']:>9.3f}  "
+        line = f"{workload + ' ' + str(batch):<18}{times['myad']:>9.3f}  "
         line += "".join(f"{times[r]:>18.2f}" if r in times else f"{'-':>18}" for r in rivals)
-        print(line + f"   {min(known) / times['myad']:.1f}", flush=True)
+        print(line + (f"   {min(known) / times['myad']:.2f}" if known else ""), flush=True)
 
 
-def measure(workload: str, batch: int, images: int, engines: list[str]) -> dict[str, float]:
+def measure(
+    workload: str, batch: int, images: int, engines: list[str], threads: int
+) -> dict[str, float]:
     """Microseconds per image in the second epoch, by engine; missing where it failed."""
     with tempfile.TemporaryDirectory() as results:
         settings = {"training.batch_size": batch, "training.epochs": 2,
@@ -217,8 +237,8 @@ def measure(workload: str, batch: int, images: int, engines: list[str]) -> dict[
         changes = [f"--set={key}={value}" for key, value in settings.items()]
         subprocess.run(
             [sys.executable, "-m", "harness.cli", "run", "--preset", workload, "--repeats", "1",
-             "--warmup", "0", "--no-verify", "--name", "cell", "--results", results,
-             "--engines", ",".join(engines), *changes],
+             "--warmup", "0", "--no-verify", "--wait", "--name", "cell", "--results", results,
+             "--threads", str(threads), "--engines", ",".join(engines), *changes],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         found = {}

@@ -1,7 +1,8 @@
 """Every engine file that is found keeps the contract, and all give the same weights.
 
 The workload is tiny and holds every layer, both paddings, strides that do not divide, three
-channels, an image that is not square, an order per epoch and a short last batch.
+channels, an image that is not square, an order per epoch and a short last batch. One optimizer is
+run with one thread, the other with two.
 """
 
 import json
@@ -30,6 +31,7 @@ LAYERS = [
     {"type": "dense", "units": 6, "activation": "sigmoid"},
     {"type": "dense", "units": 4, "activation": "softmax"},
 ]
+THREADS = {"sgd": 1, "adam": 2}
 SETTINGS = {
     "sgd": {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9},
     "adam": {"optimizer": "adam", "learning_rate": 0.01},
@@ -66,7 +68,8 @@ def bench(folder, dataset, engine: Engine, settings: str, dtype: str) -> Bench:
     }
     workload = shapes.resolve(parse(document).document(), (9, 7, 3), 4)
     limits = Limits(timeout_s=300, sample_interval_s=None)
-    return Bench(folder, {engine.name: engine.command}, workload, dataset, dataset, limits=limits)
+    return Bench(folder, {engine.name: engine.command}, workload, dataset, dataset, limits=limits,
+                 threads=THREADS[settings])  # fmt: skip
 
 
 def trained(folder, dataset, engine: Engine, settings: str, dtype: str = "float32"):
@@ -109,6 +112,7 @@ def test_engine_keeps_the_contract_and_agrees(name, settings, dataset, expected,
     assert reference.valid, reference.failure
     trial, found, inputs = trained(tmp_path, dataset, engine, settings)
     assert trial.valid, f"{trial.failure}\n{trial.train.stderr_tail}"
+    assert trial.train.threads == trial.test.threads == THREADS[settings]
     start = np.load(inputs["initial_weights"])
     for key, values in right.items():
         # relative to how far training moved the array, which is where engines could differ

@@ -125,9 +125,9 @@ class Training:
 def _interpreted(plan: Plan, *args: Any) -> Arrays:
     """One step of `plan`, the units of each kernel by themselves and in another order."""
 
-    def by_units(code: LoopCode, memory: Any) -> None:
+    def by_units(code: LoopCode, memory: Any, place: int = 0) -> None:
         for unit in reversed(range(max(1, code.units))):
-            interpret(code, memory, range(unit, unit + 1))
+            interpret(code, memory, range(unit, unit + 1), place)
 
     with mock.patch.object(running, "interpret", by_units):
         return run_interpreted(plan, *args)

@@ -50,7 +50,7 @@ def with_native(monkeypatch, change):
 
     def native(self):
         run = right(self)
-        return lambda filling: change([np.array(v) for v in run(filling)])
+        return lambda *given: change([np.array(v) for v in run(*given)])
 
     monkeypatch.setattr(checker.Function, "native", native)
 

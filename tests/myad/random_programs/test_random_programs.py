@@ -94,9 +94,9 @@ def test_the_checker_runs_units_by_themselves(monkeypatch):
     right = machines.interpret
     ranges = set()
 
-    def interpret(code, memory, units):
+    def interpret(code, memory, units, place=0):
         ranges.add(units)
-        right(code, memory, units)
+        right(code, memory, units, place)
 
     monkeypatch.setattr(machines, "interpret", interpret)
     assert not check(long_sums(), [SMALL]).failed

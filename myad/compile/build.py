@@ -8,7 +8,7 @@ import numpy as np
 
 from myad.compile.dtypes import DTYPES, KIND, SUPPORT
 from myad.compile.kernels.expr import Apply, Buffer, walk
-from myad.compile.kernels.fuse import fuse, kernels_of
+from myad.compile.kernels.fuse import fuse
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.kernels.names import name_apart
 from myad.compile.kernels.narrow import narrow
@@ -17,6 +17,7 @@ from myad.compile.kernels.parts import in_parts
 from myad.compile.kernels.slices import in_slices
 from myad.compile.kernels.split import split_dimensions
 from myad.compile.kernels.state import place_state
+from myad.compile.kernels.steps import kernels_of
 from myad.compile.loops.codes import codes_of
 from myad.compile.loops.plan import Plan, place
 from myad.compile.program.empty import without_empty

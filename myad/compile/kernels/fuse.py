@@ -1,4 +1,4 @@
-"""From a program to few kernels: every step becomes one, and neighbours are put together.
+"""From a kernel per step to few: neighbours are put together.
 
 Two moves, made as long as one applies:
 - *inline*: a kernel that only maps or moves elements is written into its readers;
@@ -11,12 +11,10 @@ number of steps and not with its square.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from heapq import heappop, heappush
 from math import isfinite
 
-import numpy as np
-
-from myad.compile.dtypes import NAMES
 from myad.compile.kernels.cost import (
     COST,
     FAR_LOAD_COST,
@@ -39,69 +37,11 @@ from myad.compile.kernels.expr import (
     walk,
 )  # fmt: skip
 from myad.compile.kernels.index import Affine, Axis, affine
-from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source, sum_of
-from myad.compile.program.program import Program, Variable
-from myad.errors import CompileError
+from myad.compile.kernels.kernel import Kernel, sum_of
 
 # Nodes of one kernel. A longer one spills its registers and gains nothing, as what it saves is one
 # store and one load where it is cut; and LLVM's time for a function grows faster than its length.
 MAX_NODES = 96
-
-
-def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
-    """One kernel per step, and the buffer of every variable.
-
-    Raises: CompileError for a dtype that no kernel can hold.
-    """
-    buffers: dict[Variable, Buffer] = {}
-
-    def buffer_of(variable: Variable, kind: str) -> Buffer:
-        if variable not in buffers:
-            dtype = NAMES.get(variable.dtype.name)
-            if dtype is None:
-                raise CompileError(
-                    f"compile: {variable!r} has a dtype that cannot be compiled; use one of "
-                    f"{', '.join(NAMES)}."
-                )
-            buffers[variable] = Buffer(variable.name, variable.shape, dtype, kind)
-        return buffers[variable]
-
-    for variable in program.inputs:
-        buffer_of(variable, "input")
-    kernels = []
-    for number, step in enumerate(program.steps):
-        sources = [_source(v, buffer_of(v, "input")) for v in step.inputs]
-        output = buffer_of(step.output, "temporary")
-        builder = KernelBuilder(f"k{number}_{step.op.name}", output)
-        kernels.append(step.op.kernel_rule(builder, *sources, **step.static))
-    for variable in program.outputs:
-        buffer_of(variable, "input")
-    return kernels, buffers
-
-
-class _Uniform(Source):
-    """A constant that is the same everywhere: a number in the code, not a load."""
-
-    def __init__(self, buffer: Buffer, value: float) -> None:
-        super().__init__(buffer)
-        self.number = Const(value, buffer.dtype)
-
-    def __getitem__(self, index: object) -> Const:  # type: ignore[override]
-        return self.number
-
-
-def _source(variable: Variable, buffer: Buffer) -> Source:
-    value = variable.value
-    if value is not None and value.size and _is_uniform(value):
-        return _Uniform(buffer, value.flat[0].item())
-    return Source(buffer)
-
-
-def _is_uniform(value: np.ndarray) -> bool:
-    """Whether all elements are one number; 0.0 and -0.0 are two."""
-    first = value.flat[0]
-    signs = value.dtype.kind != "f" or bool(np.all(np.signbit(value) == np.signbit(first)))
-    return signs and bool(np.all(value == first))
 
 
 def fuse(kernels: list[Kernel], kept: set[Buffer]) -> list[Kernel]:
@@ -263,11 +203,8 @@ def _with(reader: Kernel, buffer: Buffer, value: Callable[[Load, Pool], Expr]) -
 
         return rewrite(expr, rule, pool)
 
-    return Kernel(
-        reader.name, reader.output, reader.axes, reader.index, written(reader.body),
-        reader.combine, None if reader.epilogue is None else written(reader.epilogue),
-        reader.accumulate,
-    )  # fmt: skip
+    epilogue = None if reader.epilogue is None else written(reader.epilogue)
+    return replace(reader, body=written(reader.body), epilogue=epilogue)
 
 
 def _resplit(kernel: Kernel, reader: Kernel) -> Kernel | None:

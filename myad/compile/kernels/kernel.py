@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from myad.compile.dtypes import KIND
 from myad.compile.kernels.expr import (
@@ -26,6 +27,7 @@ from myad.compile.kernels.expr import (
     Sum,
     apply,
     cast,
+    rewrite,
     share,
     show,
     substitute,
@@ -103,13 +105,23 @@ class Kernel:
     def substituted(self, mapping: dict[Axis, Affine], fresh: Sequence[Axis]) -> Kernel:
         """The same kernel with axes replaced; `fresh` are the axes that take their place."""
         axes = (*(a for a in self.axes if a not in mapping), *fresh)
-        return Kernel(
-            self.name, self.output, tuple(dict.fromkeys(axes)),
-            tuple(i.substitute(mapping) for i in self.index),
-            substitute(self.body, mapping), self.combine,
-            None if self.epilogue is None else substitute(self.epilogue, mapping),
-            self.accumulate,
+        return replace(
+            self, axes=tuple(dict.fromkeys(axes)),
+            index=tuple(i.substitute(mapping) for i in self.index),
+            body=substitute(self.body, mapping),
+            epilogue=None if self.epilogue is None else substitute(self.epilogue, mapping),
         )  # fmt: skip
+
+    def renewed(self) -> Kernel:
+        """The same kernel over axes of its own, so that others' may be cut or split apart."""
+        fresh = {axis: Axis(axis.name, axis.size) for axis in self.axes}
+        return self.substituted({a: affine(b) for a, b in fresh.items()}, list(fresh.values()))
+
+    def rewritten(self, rule: Callable[[Expr], Expr | None], **changes: Any) -> Kernel:
+        """The same kernel with `rule` applied to body and epilogue, as by `rewrite`, and with other
+        `changes` of its fields."""
+        epilogue = None if self.epilogue is None else rewrite(self.epilogue, rule)
+        return replace(self, body=rewrite(self.body, rule), epilogue=epilogue, **changes)
 
     def __str__(self) -> str:
         over = ", ".join(map(repr, self.axes))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from myad.compile.kernels.expr import Buffer, Expr, Load, rewrite
+from myad.compile.kernels.expr import Buffer, Expr, Load
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel
 
@@ -89,8 +89,4 @@ def _narrowed(kernel: Kernel, reader: Kernel, parts: list[Part]) -> tuple[Kernel
         places = [Affine(dict.fromkeys(part.terms, 1)) for part in node.index]
         return Load(new, tuple(places))
 
-    return smaller, Kernel(
-        reader.name, reader.output, reader.axes, reader.index, rewrite(reader.body, rule),
-        reader.combine, None if reader.epilogue is None else rewrite(reader.epilogue, rule),
-        reader.accumulate,
-    )  # fmt: skip
+    return smaller, reader.rewritten(rule)

@@ -5,6 +5,7 @@ Both cost a pass over few elements, and let the schedule of the reduction alone 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from myad.compile.dtypes import BYTES
@@ -58,22 +59,14 @@ def _copied(kernel: Kernel, load: Load, axis: Axis) -> tuple[Kernel, Kernel]:
     own = [other for part in load.index for other in part.terms]
     axes = [*(other for other in own if other is not axis), axis]
     copy = Buffer(f"{load.buffer.name}_packed", tuple(a.size for a in axes), load.buffer.dtype)
-    # axes of its own: those of the reduction may be cut and split on their own
-    fresh = [Axis(a.name, a.size) for a in axes]
-    mapping = {a: b + 0 for a, b in zip(axes, fresh, strict=True)}
-    source = Load(load.buffer, tuple(part.substitute(mapping) for part in load.index))
-    builder = KernelBuilder(f"pack_{load.buffer.name}", copy)
-    pack = builder.define(fresh, source, domain=fresh)
+    pack = KernelBuilder(f"pack_{load.buffer.name}", copy).define(axes, load, domain=axes).renewed()
     place = Load(copy, tuple(a + 0 for a in axes))
 
     def rule(node: Expr) -> Expr | None:
         same = isinstance(node, Load) and (node.buffer, node.index) == (load.buffer, load.index)
         return place if same else None
 
-    return pack, Kernel(
-        kernel.name, kernel.output, kernel.axes, kernel.index, rewrite(kernel.body, rule),
-        kernel.combine, kernel.epilogue, kernel.accumulate,
-    )  # fmt: skip
+    return pack, replace(kernel, body=rewrite(kernel.body, rule))
 
 
 def apart(kernels: list[Kernel], level1: int) -> list[Kernel]:
@@ -97,8 +90,6 @@ def sums_apart(kernel: Kernel) -> list[Kernel]:
     sums = Buffer(f"{kernel.output.name}_sums", shape, kernel.body.dtype)
     first, last = kernel.name.split("_", 1)[0], kernel.name.rsplit("_", 1)[-1]
     index = tuple(axis + 0 for axis in axes)
-    fresh = [Axis(axis.name, axis.size) for axis in axes]
-    mapping = {a: b + 0 for a, b in zip(axes, fresh, strict=True)}
 
     def rule(node: Expr) -> Expr | None:
         return Load(sums, index) if isinstance(node, Sum) else None
@@ -106,7 +97,7 @@ def sums_apart(kernel: Kernel) -> list[Kernel]:
     whole = Kernel(f"{kernel.name}_sums", sums, kernel.axes, index, kernel.body, kernel.combine)
     epilogue = rewrite(kernel.epilogue, rule)
     done = Kernel(f"{first}_{last}", kernel.output, tuple(axes), kernel.index, epilogue)
-    return [whole, done.substituted(mapping, fresh)]
+    return [whole, done.renewed()]
 
 
 def _long(kernel: Kernel, level1: int) -> bool:

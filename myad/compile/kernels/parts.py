@@ -51,7 +51,6 @@ def _two(kernel: Kernel, axis: Axis, count: int) -> list[Kernel]:
     inner = Kernel(f"{kernel.name}_parts", sums, kernel.axes, index, kernel.body, kernel.combine)
     first = inner.substituted({axis: part * rest.size + rest}, [part, rest])
     first.axes = tuple(a for a in first.axes if a.size > 1)
-    fresh = {a: Axis(a.name, a.size) for a in own}
     last = Kernel(kernel.name, kernel.output, (*own, part), kernel.index, Load(sums, index),
                   kernel.combine, kernel.epilogue)  # fmt: skip
-    return [first, last.substituted({a: b + 0 for a, b in fresh.items()}, list(fresh.values()))]
+    return [first, last.renewed()]

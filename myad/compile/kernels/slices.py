@@ -12,10 +12,10 @@ so does what reads more weights than the cache holds: these would be fetched for
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from myad.compile.dtypes import BYTES
-from myad.compile.kernels.expr import Buffer, Expr, Load, rewrite
+from myad.compile.kernels.expr import Buffer, Expr, Load
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.kernels.pack import sums_apart
@@ -44,7 +44,11 @@ def in_slices(
     count = _slice_of(batch, examples.bytes_each(), level2)
     if count is None:
         return kernels
-    kernels = [part for kernel in kernels for part in _apart(kernel, examples)]
+    kernels = [
+        part
+        for number, kernel in enumerate(kernels)
+        for part in (sums_apart(kernel) if examples.ends(number) else [kernel])
+    ]
     examples = _Examples(kernels, batch, set(kept), level2)
     placed = _Places(kernels, examples)
     return _rewritten(kernels, placed.positions, examples, batch, count)
@@ -108,17 +112,13 @@ class _Examples:
         """Whether kernel `number` adds up over the examples."""
         return number in self.axes and self.axes[number] in self.kernels[number].reduced
 
+    def ends(self, number: int) -> bool:
+        """Whether it also does something with the finished sums."""
+        return self.sums(number) and self.kernels[number].epilogue is not None
+
     def bytes_each(self) -> float:
         """Bytes that the kernels write for one example."""
         return sum(b.size * BYTES[b.dtype] for b in self.dims) / self.batch
-
-
-def _apart(kernel: Kernel, examples: _Examples) -> list[Kernel]:
-    """A sum over the examples without what is done with it, and that."""
-    number = next(n for n, other in enumerate(examples.kernels) if other is kernel)
-    if examples.sums(number) and kernel.epilogue is not None:
-        return sums_apart(kernel)
-    return [kernel]
 
 
 @dataclass
@@ -207,7 +207,4 @@ def _sliced(
     output, index = new.output, new.index
     if output in small:
         output, index = small[output], index_in(output, index)
-    return replace(
-        new, output=output, index=index, body=rewrite(new.body, rule),
-        epilogue=None if new.epilogue is None else rewrite(new.epilogue, rule), slice=place,
-    )  # fmt: skip
+    return new.rewritten(rule, output=output, index=index, slice=place)

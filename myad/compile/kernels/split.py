@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-from myad.compile.kernels.expr import Buffer, Expr, Load, rewrite
+from myad.compile.kernels.expr import Buffer, Expr, Load
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel
 
@@ -133,13 +133,5 @@ def _reindexed(kernel: Kernel, buffer: Buffer, dim: int, count: int) -> Kernel:
             return Load(buffer, finer(node.index))
         return None
 
-    return Kernel(
-        kernel.name,
-        kernel.output,
-        kernel.axes,
-        finer(kernel.index) if kernel.output is buffer else kernel.index,
-        rewrite(kernel.body, rule),
-        kernel.combine,
-        None if kernel.epilogue is None else rewrite(kernel.epilogue, rule),
-        kernel.accumulate,
-    )
+    index = finer(kernel.index) if kernel.output is buffer else kernel.index
+    return kernel.rewritten(rule, index=index)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from myad.compile.kernels.expr import Buffer, Expr, Load, loads, rewrite
+from myad.compile.kernels.expr import Buffer, Expr, Load, loads
 from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source
 
 
@@ -157,8 +157,4 @@ def renamed(kernel: Kernel, writes: dict[Buffer, Buffer]) -> Kernel:
             return Load(writes[node.buffer], node.index)
         return None
 
-    return Kernel(
-        kernel.name, writes.get(kernel.output, kernel.output), kernel.axes, kernel.index,
-        rewrite(kernel.body, rule), kernel.combine,
-        None if kernel.epilogue is None else rewrite(kernel.epilogue, rule), kernel.accumulate,
-    )  # fmt: skip
+    return kernel.rewritten(rule, output=writes.get(kernel.output, kernel.output))

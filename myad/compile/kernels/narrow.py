@@ -40,10 +40,10 @@ def narrow(kernels: list[Kernel], kept: Collection[Buffer]) -> list[Kernel]:
 def _shrinks(kernel: Kernel) -> bool:
     """Whether each dimension of the output is an axis of its own, all of it written."""
     axes = [part.plain() for part in kernel.index]
-    plain = all(axis is not None or (not part.terms and not part.const)
-                for axis, part in zip(axes, kernel.index, strict=True))  # fmt: skip
+    whole = all(extent == (1 if axis is None else axis.size)
+                for axis, extent in zip(axes, kernel.output.shape, strict=True))  # fmt: skip
     named = [axis for axis in axes if axis is not None]
-    return plain and len(set(named)) == len(named) and not kernel.accumulate
+    return whole and len(set(named)) == len(named) and not kernel.accumulate
 
 
 def _parts(buffer: Buffer, reader: Kernel) -> list[Part] | None:

@@ -102,8 +102,10 @@ class _Examples:
         if axis is None or axis.size != self.batch:
             return None
         if axis in kernel.parallel:
-            places = [part for part in kernel.index if axis in part.terms]
-            return axis if len(places) == 1 and places[0].plain() is axis else None
+            places = zip(kernel.index, kernel.output.shape, strict=True)
+            whole = [part.plain() is axis and extent == self.batch
+                     for part, extent in places if axis in part.terms]  # fmt: skip
+            return axis if whole == [True] else None
         few = kernel.output.size * BYTES[kernel.output.dtype] <= FEW_BYTES
         elsewhere = any(load.buffer is kernel.output for load in kernel.reads)
         return axis if few and kernel.combine == "add" and not elsewhere else None

@@ -68,3 +68,18 @@ def test_several_readers_leave_it_whole():
         return z[:2] @ v, z[3:6] @ u
 
     assert product(planned(function, X, W, W.T.copy(), W.T.copy())).output.shape == (9, 7)
+
+
+# what pads only behind leaves places that nothing writes
+PADDED = {
+    "beyond the end": lambda x: myad.pad(x * 2.0, ((0, 2), (0, 3)))[5:11, 6:10].sum(axis=0),
+    "one row of it": lambda x: myad.pad((x * x).sum(axis=0, keepdims=True), ((0, 2), (0, 0)))[1:3],
+    "every second": lambda x: myad.pad(myad.sin(x), ((0, 1), (0, 2)))[::2, 1::2] * 3.0,
+    "a row of one": lambda x: myad.sin(myad.pad(x[:1] * x[1:2], ((0, 3), (0, 0)))[2:4] + 1.0),
+    "before and behind": lambda x: myad.pad(x * x, ((2, 2), (1, 0)), 4.0)[1:12, :5] * 2.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_padding_that_is_read_is_there(name):
+    planned(PADDED[name], X)

@@ -1,7 +1,17 @@
 """Data for the tests of compiled training."""
 
+import warnings
+
 import numpy as np
 import pytest
+
+
+@pytest.fixture
+def numpy_may_overflow():
+    """No warnings of NumPy's: what overflows is compared, too."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import warnings
 
 import numpy as np
 import pytest
@@ -20,14 +19,9 @@ from myad.compile.schedule.layout import Storage
 from myad.compiled import compile_predict, compile_training
 from myad.errors import CompileError, MyadError
 
+pytestmark = pytest.mark.usefixtures("numpy_may_overflow")
+
 INT64, UINT8, INT32 = np.int64, np.uint8, np.int32
-
-
-@pytest.fixture(autouse=True)
-def _numpy_may_overflow():
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)
-        yield
 
 
 def same(found, wanted):

@@ -1,6 +1,5 @@
 """Programs at the edges of the language: compiled, they give what they give eagerly."""
 
-import warnings
 from collections import namedtuple
 from dataclasses import dataclass
 
@@ -11,6 +10,8 @@ import myad
 from myad import ops
 from myad.compile import CompiledTraining
 from myad.errors import MyadError, ShapeError, TraceError
+
+pytestmark = pytest.mark.usefixtures("numpy_may_overflow")
 
 Pair = namedtuple("Pair", "first second")
 
@@ -131,13 +132,6 @@ def leaves(tree):
 
 def tensors(tree):
     return myad.tree.map_leaves(lambda x: myad.Tensor(x) if isinstance(x, np.ndarray) else x, tree)
-
-
-@pytest.fixture(autouse=True)
-def _numpy_may_overflow():
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)
-        yield
 
 
 def same(found, wanted):

@@ -1,7 +1,8 @@
 """Python threads that run native code together.
 
-They are started once and wait for work. All of them are woken by one act, so that an interrupt can
-come before or after it, never between: nobody waits at a barrier for someone who was not called.
+They are started once and wait for work. The caller gives it to one of them, which tells the others:
+an interrupt of the caller can come before or after that, never between, and nobody waits at a
+barrier for someone who was not called.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import cache
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -30,23 +32,39 @@ def together(work: Work, threads: int) -> float:
     return _team(threads).run(work)
 
 
-class _Team:
-    """`size` threads that do one piece of work at a time, together.
+class _Job:
+    """One piece of work: `busy` threads have not ended it, `bell` is free once none is left.
 
-    `with` is given plain locks, never a condition: between its `__enter__`, which is Python, and
-    the block an interrupt would leave it locked.
+    What the caller's thread does to it can be interrupted anywhere, so nothing of it has to happen
+    once and only once; the counting is done by the threads, which no signal reaches.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.turn = threading.Lock()  # one caller at a time
-        self.lock = threading.RLock()
-        self.state = threading.Condition(self.lock)
-        self.round = 0
-        self.busy = 0
-        self.work: Work | None = None
+    def __init__(self, work: Work, size: int) -> None:
+        self.work: Work | None = work
+        self.busy, self.begun = size, False
         self.result = 0.0
         self.failure: BaseException | None = None
+        self.lock, self.bell = threading.Lock(), threading.Lock()
+        self.bell.acquire()
+
+    def end(self, number: int, result: float, failure: BaseException | None) -> None:
+        """Thread `number` has ended it."""
+        with self.lock:
+            if number == 0:
+                self.result = result
+            self.failure = self.failure or failure
+            self.busy -= 1
+            if not self.busy:
+                self.bell.release()
+
+
+class _Team:
+    """`size` threads that do one job at a time, together: the first of them tells the others."""
+
+    def __init__(self, size: int) -> None:
+        self.turn = threading.Lock()  # one caller at a time
+        self.boxes: list[SimpleQueue[_Job]] = [SimpleQueue() for _ in range(size)]
+        self.job: _Job | None = None
         memory = np.zeros(WORDS, np.int64)
         memory[YIELD] = _yield_address()
         self.memory, self.sync = memory, memory.ctypes.data
@@ -56,62 +74,51 @@ class _Team:
 
     def run(self, work: Work) -> float:
         with self.turn:
-            self._wait()  # for what a second interrupt may have left behind
-            try:
-                self._begin(work)
-                self._wait()
-            except BaseException:  # an interrupt; whoever has begun ends before it is raised
-                self._wait()
-                raise
-            failure, self.failure, self.work = self.failure, None, None
-            if failure is not None:
-                raise failure
-            return self.result
+            if self.job is not None:  # a second interrupt left it behind
+                self._settle(self.job)
+            job = self.job = _Job(work, len(self.boxes))
+            interrupt: BaseException | None = None
+            while self.job is not None:
+                try:
+                    self._settle(job)
+                    self.job = job.work = None
+                except BaseException as caught:  # what a handler of signals raises
+                    interrupt = caught
+        if interrupt is not None or job.failure is not None:
+            raise interrupt or job.failure  # type: ignore[misc]
+        return job.result
 
-    def _begin(self, work: Work) -> None:
-        with self.lock:
-            self.memory[ARRIVED] = self.memory[LEAVE] = 0
-            self.work, self.failure = work, None
-            self.busy, self.round = self.size, self.round + 1  # now all of them run, before it none
-            self.state.notify_all()
-
-    def _wait(self) -> None:
-        """Until all have ended; an interrupt meanwhile is raised then."""
-        interrupt: BaseException | None = None
-        while True:
-            try:
-                with self.lock:
-                    self.state.notify_all()
-                    while self.busy:
-                        self.state.wait()
-                break
-            except BaseException as caught:  # what a handler of signals raises
-                interrupt = caught
-        if interrupt is not None:
-            raise interrupt
+    def _settle(self, job: _Job) -> None:
+        """Have `job` done, or wait for its end if it has begun."""
+        self.boxes[0].put(job)
+        while job.busy:
+            job.bell.acquire(timeout=0.1)
 
     def _serve(self, number: int) -> None:
-        seen = 0
         while True:
-            with self.lock:
-                while self.round == seen:
-                    self.state.wait()
-                seen, work = self.round, self.work
+            job = self.boxes[number].get()
+            if number == 0 and not self._spread(job):
+                continue
+            work, result, failure = job.work, 0.0, None
             assert work is not None
-            result, failure = 0.0, None
             try:
                 result = work(number, self.sync)
             except BaseException as error:
                 failure = error
                 self.memory[LEAVE] = 1  # nobody waits for this one at a barrier
             del work  # what it holds is not kept until the next one comes
-            with self.lock:
-                if number == 0:
-                    self.result = result
-                if failure is not None:
-                    self.failure = failure
-                self.busy -= 1
-                self.state.notify_all()
+            job.end(number, result, failure)
+            del job
+
+    def _spread(self, job: _Job) -> bool:
+        """Give `job` to the others, once."""
+        if job.begun:
+            return False
+        job.begun = True
+        self.memory[ARRIVED] = self.memory[LEAVE] = 0
+        for box in self.boxes[1:]:
+            box.put(job)
+        return True
 
 
 _teams: dict[int, _Team] = {}

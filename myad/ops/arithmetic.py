@@ -9,7 +9,7 @@ from myad.errors import ShapeError
 from myad.ops.compare import where
 from myad.ops.functions import log
 from myad.ops.reduce import unbroadcast
-from myad.ops.specs import broadcast_spec
+from myad.ops.specs import broadcast_spec, check_not_bool
 
 
 @primitive
@@ -46,6 +46,7 @@ def subtract(x, y):
 
 @subtract.shape
 def _(x, y):
+    check_not_bool("subtract", x, y)
     return broadcast_spec("subtract", x, y)
 
 

@@ -6,10 +6,7 @@ import numpy as np
 
 from myad.core import primitive
 from myad.ops.compare import sign
-from myad.ops.specs import (
-    float_spec,
-    same_spec,
-)
+from myad.ops.specs import check_not_bool, float_spec, same_spec
 
 
 @primitive
@@ -18,7 +15,10 @@ def negative(x):
     return np.negative(x)
 
 
-negative.shape(same_spec)
+@negative.shape
+def _(x):
+    check_not_bool("negative", x)
+    return same_spec(x)
 
 
 @negative.gradient

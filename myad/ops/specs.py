@@ -44,6 +44,15 @@ def broadcast_shape(name: str, *inputs: Any) -> tuple[int, ...]:
         ) from None
 
 
+def check_not_bool(name: str, *inputs: Any) -> None:
+    """Raise DTypeError for booleans, which NumPy does not subtract either, elements or none."""
+    if any(x.dtype == BOOL for x in inputs):
+        raise DTypeError(
+            f"{name}: booleans have no minus; compare them, or convert with astype()."
+            f"{describe(*inputs)}"
+        )
+
+
 def same_spec(x: Any, **static: Any) -> Spec:
     """Shape rule of an operation that changes neither shape nor dtype."""
     return Spec(tuple(x.shape), x.dtype)

@@ -202,3 +202,12 @@ def test_what_only_data_know_is_refused_in_one_line(name):
     function, arguments, error, text = REFUSED[name]
     with pytest.raises(error, match=text):
         myad.jit(function)(*arguments)
+
+
+@pytest.mark.parametrize("size", [0, 3])
+@pytest.mark.parametrize("function", [lambda x: -x, lambda x: x - x], ids=["negative", "subtract"])
+def test_booleans_have_no_minus_with_or_without_elements(function, size):
+    x = np.ones(size, bool)
+    for run in (lambda x: function(myad.Tensor(x)), myad.jit(function)):
+        with pytest.raises(DTypeError, match="minus|numpy boolean"):
+            run(x)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli._options import Commands, EnginePaths, Engines, Preset, Settings
+from harness.safe.text import one_line
 
 
 class Format(StrEnum):
@@ -88,4 +89,4 @@ def _print(document: dict, format: Format) -> None:
         )
     for point in document["points"]:
         if point["failure"]:
-            print(f"  {point['engine']}, seed {point['seed']}: {point['failure']}")
+            print(f"  {point['engine']}, seed {point['seed']}: {one_line(point['failure'])}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli._options import Format, Output, Results
+from harness.safe.text import one_line
 
 LARGE_CLAIM = 0.05
 
@@ -40,9 +41,9 @@ def doctor(
         print(json.dumps(told, indent=2))
     else:
         for finding in findings:
-            print(f"{'ok ' if finding.ok else '!  '} {finding.name:20} {finding.answer}")
+            print(f"{'ok ' if finding.ok else '!  '} {finding.name:20} {one_line(finding.answer)}")
             if not finding.ok:
-                print(f"      → {finding.advice}.")
+                print(f"      → {one_line(finding.advice)}.")
         if compared:
             _print_claim(compared)
     return 0 if all(finding.ok for finding in findings) else 1

@@ -7,6 +7,7 @@ import typer
 
 from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Results, Settings, Wait
 from harness.errors import UsageError
+from harness.safe.text import one_line
 
 RESUMABLE = "--resume goes on with the schedule of its run; beside it only --name, --results, "
 
@@ -144,5 +145,5 @@ def _finish(ended) -> int:
 
     console = Console(stderr=True, highlight=False)
     print_summary(ended.folder, console)
-    console.print(f"bench: {ended.sentence}", markup=False, soft_wrap=True)
+    console.print(f"bench: {one_line(ended.sentence)}", markup=False, soft_wrap=True)
     return ended.exit_code

@@ -1,6 +1,5 @@
 """`bench sweep`: one run per value of a setting."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Preset, Results, Wait
 from harness.cli.run import live_tables
+from harness.safe.text import say
 
 
 def register(app: typer.Typer) -> None:
@@ -58,11 +58,11 @@ def sweep(
         options,
         parse_axes(settings),
         resume=resume,
-        announce=lambda text: print(f"bench: {text}", file=sys.stderr),
+        announce=say,
         tables=live_tables,
     )
     from harness.report.sweep import read_sweep, write_sweep_report
 
     written = write_sweep_report(read_sweep(folder))
-    print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)
+    say(f"report written to {written / 'index.html'}")
     return code

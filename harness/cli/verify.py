@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli._options import Commands, EnginePaths, Format, Output, Settings
+from harness.safe.text import one_line
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +69,7 @@ def _print(found: dict[str, Any]) -> None:
     """One line per check, on standard output."""
     print(f"{found['workload']}: against {found['reference']} in float64")
     for note in found["notes"]:
-        print(f"  note: {note}")
+        print(f"  note: {one_line(note)}")
     rows = found["findings"]
     width = max((len(row["engine"]) for row in rows), default=0)
     for row in rows:
@@ -76,7 +77,7 @@ def _print(found: dict[str, Any]) -> None:
         state = "ok  " if row["ok"] else "FAIL"
         print(
             f"  {state} {row['engine']:{width}}  {row['check']:11} {deviation:>8} "
-            f"(allowed {row['tolerance']:.0e})  {row['where'] or row['reason']}"
+            f"(allowed {row['tolerance']:.0e})  {one_line(row['where'] or row['reason'])}"
         )
         if row["reason"] and row["where"]:
-            print(f"       {row['engine']}: {row['reason']}")
+            print(f"       {row['engine']}: {one_line(row['reason'])}")

@@ -29,6 +29,7 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
     "host.virtual": BOTH,
     "engines": CONTINUE,
     "engine_files": TOLD,
+    "engine_programs": CONTINUE,
     "engine_commands": CONTINUE,
     "versions": TOLD,
     "packages": TOLD,
@@ -49,6 +50,7 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
     "threads": BOTH,
     "cpus": BOTH,
     "cold": BOTH,
+    "sandbox": BOTH,
     "timeout_s": CONTINUE,
     "sample_interval_s": CONTINUE,
 }
@@ -91,6 +93,8 @@ def _fields(manifest: Manifest) -> dict[str, Any]:
     parts = {name: getattr(manifest, name, None) for name in PARTS} | {
         "engines": [entry.name for entry in manifest.engines],
         "engine_files": {entry.name: entry.sha256 for entry in manifest.engines},
+        # of a run that began before these were recorded there is nothing to hold them against
+        "engine_programs": {e.name: e.program_sha256 for e in manifest.engines},
         # a file's command says where it was found; its hash says whether it is the same
         "engine_commands": {e.name: e.command for e in manifest.engines if e.source != "file"},
         "data": data | manifest.data.get("sha256", {}),
@@ -129,6 +133,8 @@ def _place(field: str) -> tuple[int, str]:
 def _same(field: str, a: Any, b: Any) -> bool:
     if field == "host.memory_bytes" and a and b:
         return abs(a - b) <= MEMORY_SLACK * max(a, b)
+    if field.startswith("engine_programs") and a is None:
+        return True
     return bool(a == b)
 
 
@@ -136,6 +142,8 @@ def _words(field: str, then: Any, now: Any) -> str:
     part, _, name = field.partition(".")
     if part == "engine_files":
         return f"engine {name}: its source files have changed"
+    if part == "engine_programs":
+        return f"engine {name}: its program has changed"
     if part == "engine_commands":
         return f"engine {name}: its command has changed"
     if part == "engines":

@@ -23,6 +23,7 @@ from harness.run.accuracies import expected_s, run_point
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import Plan, new_plan, same_plan
 from harness.run.progress import Display, Tables
+from harness.safe.text import say
 from harness.trial.trial import Bench, record, run_trial
 
 DONE, FAILED, NOTHING_VALID, INTERRUPTED = 0, 1, 3, 130
@@ -87,7 +88,7 @@ def resume(
             store.heal(folder)
         run = read_run(folder)
         for problem in run.problems:
-            print(f"bench: {problem} (refused; the other lines are used)", file=sys.stderr)
+            say(f"{problem} (refused; the other lines are used)")
         plan, differences = same_plan(run.manifest, commands, engine_paths)
         if differences:
             raise UsageError(
@@ -210,10 +211,9 @@ def _find_accuracies(
 
 def _tell_of_seeds(options: RunOptions) -> None:
     if 0 < options.seeds < options.repeats:
-        print(
-            f"bench: --seeds {options.seeds} adds nothing: each of the {options.repeats} blocks "
-            "has a seed of its own already.",
-            file=sys.stderr,
+        say(
+            f"--seeds {options.seeds} adds nothing: each of the {options.repeats} blocks "
+            "has a seed of its own already."
         )
 
 

@@ -12,6 +12,7 @@ from harness.contract import PROTOCOL
 from harness.machine.environment import engine_environment
 from harness.process.supervise import Control, Limits, run_process
 from harness.records.models import ProcessResult
+from harness.safe import files
 from harness.trial.outcome import conclude
 
 Process = Literal["train", "test"]
@@ -74,8 +75,8 @@ def run_job(
         on_tick: called often while the process runs.
     """
     path = folder / "job.json"
-    path.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
-    cache.mkdir(parents=True, exist_ok=True)
+    files.replace(path, (json.dumps(asked, indent=1) + "\n").encode())
+    files.folder(cache.parent, cache.name)
     seen = run_process(
         [*command, asked["phase"], "--job", str(path)],
         folder,

@@ -12,6 +12,7 @@ import numpy as np
 from harness.contract import EXIT_UNSUPPORTED
 from harness.data.cache import DataSet, load_array
 from harness.process.supervise import Control, Limits
+from harness.safe.text import one_line
 from harness.trial.answer import Fault, read_predictions
 from harness.trial.engines import Engine
 from harness.trial.job import Process, job, run_job
@@ -62,7 +63,7 @@ class Jobs:
         asked = self._job("test", engine, workload, folder, **given)
         self._run(engine, asked, folder, len(images))
         try:
-            return read_predictions(asked, len(images))
+            return read_predictions(asked, len(images), below=folder.parent)
         except Fault as fault:
             raise NoResult(f"test: {fault.reason}") from fault
 
@@ -94,8 +95,15 @@ class Jobs:
             np.save(given["order"], order)
         asked = self._job("train", engine, workload, folder, **given)
         losses = self._run(engine, asked, folder, len(images))
-        end = weights.load(given["weights"], workload["model"])
+        end = self._read(given["weights"], workload["model"])
         return Result(start, end, losses)
+
+    def _read(self, path: Path, model: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Trained weights. Raises: NoResult."""
+        try:
+            return weights.load(path, model, below=self.folder)
+        except (OSError, weights.WeightsError) as error:
+            raise NoResult(f"train: {one_line(error)}") from error
 
     def places(self, check: Check) -> int:
         """How many stretches of images, none in two of them, there are for a check's job."""
@@ -150,7 +158,7 @@ class Jobs:
             raise KeyboardInterrupt
         if result.exit_code == EXIT_UNSUPPORTED:
             lines = result.stderr_tail.strip().splitlines()
-            raise NoResult(lines[-1] if lines else "unsupported workload")
+            raise NoResult(one_line(lines[-1])[:300] if lines else "unsupported workload")
         if result.outcome != "ok":
             raise NoResult(f"{asked['phase']}: {result.outcome}: {result.reason}")
         return [float(epoch.loss or 0.0) for epoch in result.epochs]

@@ -1,11 +1,25 @@
 """What every test shares: what needs a framework that is not installed is skipped, by its name."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
 
+from harness.machine.lock import LOCK_VARIABLE
+
 FRAMEWORKS = {"tensorflow": ("tensorflow", "keras")}  # marker: the modules it stands for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_surroundings(tmp_path_factory):
+    """Tests neither wait for a measurement on this machine nor touch the user's own files."""
+    folder = tmp_path_factory.mktemp("surroundings")
+    with pytest.MonkeyPatch.context() as patch:
+        if LOCK_VARIABLE not in os.environ:
+            patch.setenv(LOCK_VARIABLE, str(folder / "host.lock"))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

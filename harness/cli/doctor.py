@@ -30,11 +30,14 @@ def doctor(
     from harness.run.aa import compare_with_itself
     from harness.run.doctor import examine
 
-    findings = examine(results)
     compared = None
-    if seconds and not is_held():
+    # while another command measures, nothing is done that could disturb it
+    if is_held():
+        findings = examine(results, is_held=True)
+    else:
         with measuring(wait=False):
-            compared = compare_with_itself(seconds)
+            findings = examine(results, is_held=False)
+            compared = compare_with_itself(seconds) if seconds else None
     if format is Format.json:
         told = {"findings": [asdict(finding) for finding in findings]}
         told["self_comparison"] = asdict(compared) if compared else None  # type: ignore[assignment]

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Preset, Results, Wait
+from harness.cli._options import (
+    Commands,
+    EnginePaths,
+    Engines,
+    NoVerify,
+    Preset,
+    Results,
+    Sandbox,
+    Trust,
+    Wait,
+)
 from harness.cli.run import live_tables
 from harness.safe.text import say
 
@@ -31,10 +41,12 @@ def sweep(
     name: Annotated[str | None, typer.Option(help="Name of the sweep, its folder.")] = None,
     results: Results = Path("results"),
     no_verify: NoVerify = False,
+    sandbox: Sandbox = False,
     wait: Wait = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted sweep.")
     ] = False,
+    trust: Trust = False,
 ) -> int:
     """Measure one run per value, or per combination of values, and draw the curves."""
     from harness.run.options import RunOptions
@@ -53,6 +65,8 @@ def sweep(
         results=results,
         verify=not no_verify,
         wait=wait,
+        trust=trust,
+        sandbox=sandbox,
     )
     folder, code = carry_out(
         options,

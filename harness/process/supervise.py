@@ -239,7 +239,7 @@ def run_process(
         try:
             timeline.write(folder / "memory.csv", below=folder.parent)
         except files.Refused as error:  # a full disk ends the run, a folder made a link the trial
-            seen.spoiled = error.strerror
+            seen.spoiled = str(error.strerror)
     return seen
 
 

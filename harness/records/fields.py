@@ -7,7 +7,7 @@ pages, numbers are divided and summed; so each is held to what a run of this pro
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from harness.contract import PHASES
 from harness.errors import UsageError
@@ -56,5 +56,6 @@ Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
 Line = Annotated[str, Field(max_length=300)]
 Log = Annotated[str, Field(max_length=20_000)]
 _Scalar = None | bool | Whole | Number | Log
-Fact = _Scalar | list[_Scalar] | dict[Line, _Scalar]
+_FACTS: TypeAdapter[Any] = TypeAdapter(dict[Line, _Scalar | list[_Scalar] | dict[Line, _Scalar]])
+Facts = Annotated[dict[str, Any], AfterValidator(_FACTS.validate_python)]
 WorkloadDocument = Annotated[dict[str, Any], AfterValidator(_workload)]

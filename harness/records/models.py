@@ -15,7 +15,7 @@ from harness.records.fields import (
     Count,
     Digest,
     EngineName,
-    Fact,
+    Facts,
     Fraction,
     Line,
     Log,
@@ -332,12 +332,12 @@ class Manifest(Strict):
     timeout_s: Seconds | None = None
     max_time_s: Seconds | None = None
     sample_interval_s: Seconds | None = 0.05
-    host: dict[Line, Fact]
+    host: Facts
     versions: dict[Line, Line]
     packages: dict[Line, Line]
     environment: dict[Line, Log] = {}
     git: GitState | None = None
-    data: dict[Line, Fact]
+    data: Facts
     margins: Margins = Margins()
     verification: dict[str, Any] | None = None
     origin: Digest | None = None

@@ -6,7 +6,7 @@ of E, and no time that is measured. `bench run --seeds N --curves` does it after
 `bench curves` does it alone, without a run's folder.
 """
 
-import shutil
+import contextlib
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ from harness.process.supervise import Control
 from harness.records.models import Planned, Point, PointKey, Trial
 from harness.records.store import Run
 from harness.run.plan import Plan
+from harness.safe import files
 from harness.trial.trial import Bench, run_trial
 
 
@@ -40,7 +41,8 @@ def run_point(bench: Bench, key: PointKey) -> Point | None:
     )
     name = f"{key.seed}-{key.engine}"
     trial = run_trial(ours, Planned(id=name, block=0, slot=0, engine=key.engine, seed=key.seed))
-    shutil.rmtree(folder / "trials" / name, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        files.remove(folder, "trials", name)
     return None if trial.state == "interrupted" else _point(key, trial)
 
 

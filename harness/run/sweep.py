@@ -211,6 +211,7 @@ def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Ta
         point.name,
         engine_paths=options.engine_paths,
         wait=options.wait,
+        trust=options.trust,
         tables=tables,
     ).exit_code
 

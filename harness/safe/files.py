@@ -12,8 +12,8 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
+from io import BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
-from typing import IO
 
 # Windows has neither links that anybody may make, nor pipes among files, nor these flags
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -39,7 +39,7 @@ class Refused(OSError):
         super().__init__(errno.EPERM, reason, str(path))
 
 
-def open_regular(path: Path, *, below: Path | None = None, follow: bool = False) -> IO[bytes]:
+def open_regular(path: Path, *, below: Path | None = None, follow: bool = False) -> BufferedReader:
     """Open a file for reading.
 
     Args:
@@ -73,7 +73,7 @@ def tail(path: Path, count: int, *, below: Path | None = None) -> bytes:
         return file.read(count)
 
 
-def open_to_change(path: Path) -> IO[bytes]:
+def open_to_change(path: Path) -> FileIO:
     """Open a file to read and write it, unbuffered; it is made where it is not there.
 
     Raises: Refused, OSError.
@@ -98,7 +98,7 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def create(path: Path, *, below: Path | None = None) -> IO[bytes]:
+def create(path: Path, *, below: Path | None = None) -> BufferedWriter:
     """A new, empty file; whatever lies there goes first, a link itself and not what it points to.
 
     Raises: Refused where a folder on the way from `below` is a link; OSError.

@@ -24,7 +24,8 @@ class Bench:
     """What all trials of a run have in common.
 
     commands: argument list per engine. workload: the `workload` object of every job.
-    dataset, warmup_dataset: arrays of measured and of warm-up trials. cold: see `--cold`.
+    dataset, warmup_dataset: arrays of measured and of warm-up trials.
+    cold, sandboxed: see `--cold`, `--sandbox`.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Bench:
     warmup_dataset: DataSet
     threads: int = 1
     cold: bool = False
+    sandboxed: bool = False
     limits: Limits = field(default_factory=Limits)
     control: Control = field(default_factory=Control)
     on_tick: Callable[[], None] = lambda: None
@@ -105,6 +107,7 @@ def _run_process(
         examples=bench.dataset_of(planned).counts["train"],
         limits=bench.limits,
         control=bench.control,
+        sandboxed=bench.sandboxed,
         on_tick=bench.on_tick,
     )
     return result, asked

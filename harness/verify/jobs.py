@@ -20,6 +20,7 @@ from harness.verify.checks import Check
 from harness.workload import start as weights
 
 TEST_IMAGES = 500
+LONGEST_S = 600.0  # that any process of a verification takes
 
 
 class NoResult(Exception):
@@ -42,14 +43,19 @@ class Result:
 
 @dataclass
 class Jobs:
-    """One workload and its data; every job gets a folder of its own below `folder`."""
+    """One workload and its data; every job gets a folder of its own below `folder`.
+
+    timeout_s: of every process, but not of those of the engine that is `trusted`.
+    """
 
     workload: dict[str, Any]
     dataset: DataSet
     folder: Path
     threads: int = 1
     seed: int = 0
-    limits: Limits = field(default_factory=lambda: Limits(timeout_s=600, sample_interval_s=None))
+    timeout_s: float = LONGEST_S
+    trusted: str = ""
+    sandboxed: bool = False
     control: Control = field(default_factory=Control)
 
     def classes(self, engine: Engine, dtype: str, trained: dict[str, np.ndarray]) -> np.ndarray:
@@ -151,8 +157,12 @@ class Jobs:
             folder,
             self.folder / "cache" / engine.name,
             examples=examples,
-            limits=self.limits,
+            limits=Limits(
+                timeout_s=LONGEST_S if engine.name == self.trusted else self.timeout_s,
+                sample_interval_s=None,
+            ),
             control=self.control,
+            sandboxed=self.sandboxed,
         )
         if self.control.stopping:
             raise KeyboardInterrupt

@@ -91,7 +91,7 @@ def test_a_little_more_memory_is_the_same_machine(host, is_same, purpose):
 def test_a_comparison_asks_for_less_than_going_on():
     """Other packages, repeats and names change what a run is, not what a second is."""
     changed = manifest(
-        host={"cpu": "x", "release": "7"}, packages={}, repeats=3, workload={"name": "q"}
+        host={"cpu": "x", "release": "7"}, packages={}, repeats=3, workload={**SMOKE, "name": "q"}
     )
     assert unlike(manifest(), changed, "compare") == {}
     assert list(unlike(manifest(), changed, "continue")) == [

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.errors import Interrupted
 from harness.process.supervise import Control
 from harness.records.models import Planned, Point, PointKey, Trial
 from harness.records.store import Run
@@ -81,7 +82,7 @@ def collect(
 ) -> list[Point]:
     """Every engine from every seed of a plan after every epoch, each shown as it is done.
 
-    Raises: KeyboardInterrupt when `control` is asked to stop.
+    Raises: Interrupted when `control` is asked to stop.
     """
     manifest = plan.manifest
     all_further = manifest.model_copy(
@@ -93,7 +94,7 @@ def collect(
         for key in all_further.points():
             point = None if control.stopping else run_point(bench, key)
             if point is None:
-                raise KeyboardInterrupt
+                raise Interrupted("interrupted.")
             found.append(point)
             on_point(point)
     names = [engine.name for engine in plan.engines]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import BenchError, UsageError
+from harness.errors import BenchError, Interrupted, UsageError
 from harness.machine.lock import measuring
 from harness.machine.origin import seal
 from harness.process.supervise import Control
@@ -163,7 +163,7 @@ def writing(folder: Path) -> Iterator[None]:
 def _verify(plan: Plan, options: RunOptions) -> dict[str, Any]:
     """Hold the engines against the reference before anything is timed.
 
-    Raises: BenchError naming the engine that does other work; KeyboardInterrupt if stopped.
+    Raises: BenchError naming the engine that does other work; Interrupted if stopped.
     """
     from harness.verify.request import ALL, Request, Watcher, verify_run
 
@@ -181,7 +181,7 @@ def _verify(plan: Plan, options: RunOptions) -> dict[str, Any]:
     with stop_signals(watcher.control):
         found = verify_run(plan.workload, plan.dataset, plan.engines, request, watcher)
     if watcher.control.stopping:
-        raise KeyboardInterrupt
+        raise Interrupted("interrupted.")
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.contract import EXIT_UNSUPPORTED
 from harness.data.cache import DataSet, load_array
+from harness.errors import Interrupted
 from harness.process.supervise import Control, Limits
 from harness.safe.text import one_line
 from harness.trial.answer import Fault, read_predictions
@@ -165,7 +166,7 @@ class Jobs:
             sandboxed=self.sandboxed,
         )
         if self.control.stopping:
-            raise KeyboardInterrupt
+            raise Interrupted("interrupted.")
         if result.exit_code == EXIT_UNSUPPORTED:
             lines = result.stderr_tail.strip().splitlines()
             raise NoResult(one_line(lines[-1])[:300] if lines else "unsupported workload")

@@ -66,7 +66,7 @@ def verify_preset(request: Request, watcher: Watcher | None = None) -> dict[str,
     """Verify engines on a workload and return a JSON-ready document.
 
     Raises: BenchError for wrong names, unfit workloads, or a reference that does not run;
-        KeyboardInterrupt if stopped.
+        Interrupted if stopped.
     """
     if request.sandbox:
         sandbox.check()
@@ -93,7 +93,7 @@ def verify_run(
     Args:
         request: which of the engines, and how; its workload is not read.
     Raises: UsageError if an engine cannot run the workload, naming the layer; Different if one
-        does other work than the reference; KeyboardInterrupt if stopped.
+        does other work than the reference; Interrupted if stopped.
     """
     request = replace(request or Request(""), short=True)
     reference = choose(REFERENCE, (), find())[0]

@@ -34,7 +34,7 @@ def put(kind, place):
         os.chdir(os.path.dirname(place))  # an address has room for some hundred letters
         socket.socket(socket.AF_UNIX).bind(os.path.basename(place))
     elif kind == "folder":
-        os.mkdir(place)
+        os.mkdir(place)  # noqa: PTH102
     elif kind == "link":  # to what would have been right
         os.symlink(kept, place)
     elif kind == "sparse":

@@ -1,4 +1,4 @@
-"""`--sandbox`: by bubblewrap, in real processes where it works here; the error where it does not."""
+"""`--sandbox`: bubblewrap, in real processes where it works here; the error where it does not."""
 
 import json
 import os

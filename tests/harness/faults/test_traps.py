@@ -1,6 +1,6 @@
 """Engines that leave something else than files, each a real process: no hang, no harm, an outcome.
 
-Before, a pipe in the place of a report or a log was waited at for ever, and links were gone through.
+Before, a pipe in the place of a report or a log was waited at for ever, and links were followed.
 """
 
 import json

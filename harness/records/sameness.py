@@ -1,5 +1,7 @@
 """What makes two manifests unlike: one table of fields, and what each must be the same for."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -73,6 +75,22 @@ def unlike(then: Manifest, now: Manifest, purpose: Purpose) -> dict[str, tuple[A
         and not _same(field, a.get(field), b.get(field))
         and not (field.startswith("engine_") and (field not in a or field not in b))
     }
+
+
+def machine(manifest: Manifest) -> str:
+    """A short name of the machine, the same for runs whose seconds mean the same.
+
+    Of what a comparison asks of the host; memory in whole gigabytes, as a kernel keeps a little
+    more or less for itself at every start.
+    """
+    facts = {
+        name: manifest.host.get(name.partition(".")[2])
+        for name, purposes in FIELDS.items()
+        if name.startswith("host.") and "compare" in purposes
+    }
+    memory = facts["host.memory_bytes"]
+    facts["host.memory_bytes"] = round(memory / 1e9) if isinstance(memory, int) else None
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def told(found: Mapping[str, tuple[Any, Any]]) -> list[str]:

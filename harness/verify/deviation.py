@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
 FAR = 1e100  # stands for infinity, which JSON has not
 
 

@@ -75,6 +75,9 @@ programs: $(STAMP)
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.harness.fuzz --minutes $(MINUTES) --seed $(SEED)
 
+mutants: $(STAMP)
+	.ci/mutants $(BIN)/python
+
 # Python 3.11 or 3.12: older versions of NumPy and llvmlite have no wheels for newer ones.
 lowest: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest -q

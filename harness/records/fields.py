@@ -15,6 +15,7 @@ from harness.workload import format as workloads
 
 MOST_BLOCKS = 100_000
 MOST_PLANNED = 1_000_000  # trials, or accuracies after them: what one run may ask a reader to hold
+NANOSECOND = 1e-9
 LARGEST = 1e100  # of a loss or a deviation: sums of squares stay finite
 
 
@@ -24,6 +25,11 @@ def _moment(text: str) -> str:
     if found.tzinfo is None or not 1970 < found.astimezone(UTC).year < 2200:
         raise ValueError("a time with its zone is needed, after 1970.")
     return text
+
+
+def _duration(seconds: float) -> float:
+    """No clock here has steps below a nanosecond: such a time is none, and divides nothing."""
+    return seconds if seconds >= NANOSECOND else 0.0
 
 
 def _phase(name: str) -> str:
@@ -41,7 +47,7 @@ def _workload(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-Seconds = Annotated[float, Field(ge=0, le=1e9)]
+Seconds = Annotated[float, Field(ge=0, le=1e9), AfterValidator(_duration)]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -161,7 +161,7 @@ def _drawn(found: History) -> Figure:
 
 def _axes(axis: Any, found: History, medians: list[float]) -> None:
     count = len(medians)
-    step = -(-count // 10)
+    step = -(-count // 6)  # more labels would overlap
     places = range(0, count, step)
     days = [_day(found.runs[place].manifest.created)[:10] for place in places]
     labels = [

@@ -17,7 +17,6 @@ REFUSED = {
     "report-endless": ("replaced:report=/dev/zero", "bad_result", "report: a link"),
     "report-folder": ("replaced:report=folder", "bad_result", "report: a folder"),
     "report-socket": ("replaced:report=socket", "bad_result", "report: a socket"),
-    "report-sparse": ("replaced:report=sparse", "bad_result", "larger than 16777216 bytes"),
     "weights-pipe": ("replaced:weights=fifo", "bad_result", "a named pipe, not a regular file"),
     "weights-link": ("replaced:weights=link", "bad_result", "a link, not a regular file"),
     "weights-sparse": ("replaced:weights=sparse", "bad_result", "not a readable .npz file"),
@@ -46,6 +45,13 @@ def test_predictions_that_are_no_file_are_refused(trial, kind, reason):
     assert record.train.outcome == "ok"
     assert record.test.outcome == "bad_result"
     assert f"predictions: {reason}" in record.test.reason
+
+
+def test_report_of_a_terabyte_is_not_read(trial):
+    """Of holes; told while it ran or after, whichever look comes first."""
+    record = trial("replaced:report=sparse")
+    assert record.train.outcome == "bad_result"
+    assert "larger than 16777216 bytes" in record.train.reason or "grew" in record.train.reason
 
 
 @pytest.mark.parametrize("log", ["stdout", "stderr"])

@@ -138,7 +138,7 @@ def _drawn(found: History) -> Figure:
     axis.plot(range(len(medians)), medians, "o", color=colour(0), ms=5, label="median of a run")
     for label, (begin, end, level) in enumerate(_levels(found)):
         reach = (begin - 0.4, end - 0.6)
-        named = "level" if label == 0 else None
+        named = "level" if label == 0 else ""  # an empty label is not in the legend
         axis.hlines(scale * level, *reach, color=INK, linewidth=1.2, label=named)
     for change in found.changes:
         axis.axvline(change.place - 0.5, color=colour(3), linestyle="--", linewidth=1.0)

@@ -25,6 +25,7 @@ def warnings(analysis: Analysis) -> list[str]:
         *_accuracies(analysis),
         *_few_blocks(analysis),
         *_unverified(analysis),
+        *_sandboxed(analysis),
         *_disturbed(analysis),
         *_spread(analysis),
         *_schedule_effects(analysis),
@@ -101,7 +102,21 @@ def _unverified(analysis: Analysis) -> list[str]:
     told = "; ".join(f"{f.get('engine')}, {f.get('check')}: {f.get('reason')}" for f in wrong)
     if wrong or not found.get("ok", True):
         return [f"Verification before this run found different work: {told or 'no reason given'}."]
+    named = {f.get("engine") for f in found.get("findings", [])}
+    missing = [name for name in analysis.engines if name not in named]
+    if named and missing:
+        return [f"Not verified to do the same work before this run: {', '.join(missing)}."]
     return []
+
+
+def _sandboxed(analysis: Analysis) -> list[str]:
+    kind = analysis.run.manifest.sandbox
+    if kind is None:
+        return []
+    return [
+        f"Every process ran in a sandbox ({kind}): its start, some milliseconds, is part of the "
+        "times, and its own processes are part of the peaks."
+    ]
 
 
 def verification_sentence(analysis: Analysis) -> str:

@@ -42,6 +42,24 @@ Results = Annotated[Path, typer.Option(help="Folder of the runs.")]
 NoVerify = Annotated[
     bool, typer.Option("--no-verify", help="Do not prove first that all do the same work.")
 ]
+VerifySteps = Annotated[
+    int | None,
+    typer.Option(min=1, max=4, help="Batches of the verification before a run (default: 4)."),
+]
+VerifyEngines = Annotated[
+    str | None, typer.Option(help="Verify only these of the run's engines: names with commas.")
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Go on with a run of another host or user: execute its commands."),
+]
+Sandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox",
+        help="Engines run without network and write to their own folders alone (bwrap).",
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait while another command is measuring.")]
 OneRun = Annotated[
     str | None, typer.Argument(help="A run's name or folder; the newest by default.")

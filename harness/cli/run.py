@@ -5,8 +5,21 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Results, Settings, Wait
+from harness.cli._options import (
+    Commands,
+    EnginePaths,
+    Engines,
+    NoVerify,
+    Results,
+    Sandbox,
+    Settings,
+    Trust,
+    VerifyEngines,
+    VerifySteps,
+    Wait,
+)
 from harness.errors import UsageError
+from harness.safe.text import one_line
 
 RESUMABLE = "--resume goes on with the schedule of its run; beside it only --name, --results, "
 
@@ -81,8 +94,12 @@ def run(
     cold: Cold = False,
     no_sampling: NoSampling = False,
     no_verify: NoVerify = False,
+    verify_steps: VerifySteps = None,
+    verify_engines: VerifyEngines = None,
+    sandbox: Sandbox = False,
     wait: Wait = False,
     resume: Resume = False,
+    trust: Trust = False,
 ) -> int:
     """Measure engines on a workload: train and test, again and again, side by side."""
     fixed = {
@@ -100,6 +117,9 @@ def run(
         "cold": cold or None,
         "sampling": False if no_sampling else None,
         "verify": False if no_verify else None,
+        "verify_steps": verify_steps,
+        "verify_engines": verify_engines,
+        "sandbox": sandbox or None,
     }
     given = {key: value for key, value in fixed.items() if value is not None}
     free = {
@@ -108,6 +128,7 @@ def run(
         "engine_paths": tuple(engine_path or ()),
         "max_time_s": max_time or None,
         "wait": wait,
+        "trust": trust,
     }
     return _finish(_carry_out(results, given, free, resume=resume))
 
@@ -126,7 +147,9 @@ def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, re
     if not resume:
         return runner.start(parsing.RunOptions(results=results, **given, **free), live_tables)
     if given:
-        raise UsageError(f"{RESUMABLE}--command, --engine-path, --max-time and --wait are allowed.")
+        raise UsageError(
+            f"{RESUMABLE}--command, --engine-path, --max-time, --wait and --trust are allowed."
+        )
     return runner.resume(results, **free, tables=live_tables)
 
 
@@ -144,5 +167,5 @@ def _finish(ended) -> int:
 
     console = Console(stderr=True, highlight=False)
     print_summary(ended.folder, console)
-    console.print(f"bench: {ended.sentence}", markup=False, soft_wrap=True)
+    console.print(f"bench: {one_line(ended.sentence)}", markup=False, soft_wrap=True)
     return ended.exit_code

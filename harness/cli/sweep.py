@@ -1,13 +1,23 @@
 """`bench sweep`: one run per value of a setting."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Preset, Results, Wait
+from harness.cli._options import (
+    Commands,
+    EnginePaths,
+    Engines,
+    NoVerify,
+    Preset,
+    Results,
+    Sandbox,
+    Trust,
+    Wait,
+)
 from harness.cli.run import live_tables
+from harness.safe.text import say
 
 
 def register(app: typer.Typer) -> None:
@@ -31,10 +41,12 @@ def sweep(
     name: Annotated[str | None, typer.Option(help="Name of the sweep, its folder.")] = None,
     results: Results = Path("results"),
     no_verify: NoVerify = False,
+    sandbox: Sandbox = False,
     wait: Wait = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted sweep.")
     ] = False,
+    trust: Trust = False,
 ) -> int:
     """Measure one run per value, or per combination of values, and draw the curves."""
     from harness.run.options import RunOptions
@@ -53,16 +65,18 @@ def sweep(
         results=results,
         verify=not no_verify,
         wait=wait,
+        trust=trust,
+        sandbox=sandbox,
     )
     folder, code = carry_out(
         options,
         parse_axes(settings),
         resume=resume,
-        announce=lambda text: print(f"bench: {text}", file=sys.stderr),
+        announce=say,
         tables=live_tables,
     )
     from harness.report.sweep import read_sweep, write_sweep_report
 
     written = write_sweep_report(read_sweep(folder))
-    print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)
+    say(f"report written to {written / 'index.html'}")
     return code

@@ -37,8 +37,13 @@ def host() -> dict[str, Any]:
         "memory_bytes": memory.total,
         "virtual": _hypervisor(),
         "libc": " ".join(platform.libc_ver()).strip() or None,
-        "name_hash": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
+        "name_hash": name_hash(),
     }
+
+
+def name_hash() -> str:
+    """A short hash of the machine's name."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
 
 
 def versions() -> dict[str, str]:

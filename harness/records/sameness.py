@@ -1,5 +1,7 @@
 """What makes two manifests unlike: one table of fields, and what each must be the same for."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -29,6 +31,7 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
     "host.virtual": BOTH,
     "engines": CONTINUE,
     "engine_files": TOLD,
+    "engine_programs": CONTINUE,
     "engine_commands": CONTINUE,
     "versions": TOLD,
     "packages": TOLD,
@@ -49,6 +52,7 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
     "threads": BOTH,
     "cpus": BOTH,
     "cold": BOTH,
+    "sandbox": BOTH,
     "timeout_s": CONTINUE,
     "sample_interval_s": CONTINUE,
 }
@@ -73,6 +77,22 @@ def unlike(then: Manifest, now: Manifest, purpose: Purpose) -> dict[str, tuple[A
     }
 
 
+def machine(manifest: Manifest) -> str:
+    """A short name of the machine, the same for runs whose seconds mean the same.
+
+    Of what a comparison asks of the host; memory in whole gigabytes, as a kernel keeps a little
+    more or less for itself at every start.
+    """
+    facts = {
+        name: manifest.host.get(name.partition(".")[2])
+        for name, purposes in FIELDS.items()
+        if name.startswith("host.") and "compare" in purposes
+    }
+    memory = facts["host.memory_bytes"]
+    facts["host.memory_bytes"] = round(memory / 1e9) if isinstance(memory, int) else None
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def told(found: Mapping[str, tuple[Any, Any]]) -> list[str]:
     """Each difference in a few words: "threads: 1 → 2"."""
     return [_words(field, *values) for field, values in found.items()]
@@ -91,6 +111,8 @@ def _fields(manifest: Manifest) -> dict[str, Any]:
     parts = {name: getattr(manifest, name, None) for name in PARTS} | {
         "engines": [entry.name for entry in manifest.engines],
         "engine_files": {entry.name: entry.sha256 for entry in manifest.engines},
+        # of a run that began before these were recorded there is nothing to hold them against
+        "engine_programs": {e.name: e.program_sha256 for e in manifest.engines},
         # a file's command says where it was found; its hash says whether it is the same
         "engine_commands": {e.name: e.command for e in manifest.engines if e.source != "file"},
         "data": data | manifest.data.get("sha256", {}),
@@ -129,6 +151,8 @@ def _place(field: str) -> tuple[int, str]:
 def _same(field: str, a: Any, b: Any) -> bool:
     if field == "host.memory_bytes" and a and b:
         return abs(a - b) <= MEMORY_SLACK * max(a, b)
+    if field.startswith("engine_programs") and a is None:
+        return True
     return bool(a == b)
 
 
@@ -136,6 +160,8 @@ def _words(field: str, then: Any, now: Any) -> str:
     part, _, name = field.partition(".")
     if part == "engine_files":
         return f"engine {name}: its source files have changed"
+    if part == "engine_programs":
+        return f"engine {name}: its program has changed"
     if part == "engine_commands":
         return f"engine {name}: its command has changed"
     if part == "engines":

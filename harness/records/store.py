@@ -15,12 +15,16 @@ from pydantic import ValidationError
 
 from harness.errors import RecordError
 from harness.records.models import SCHEMA, Manifest, Planned, Point, PointKey, Trial
+from harness.safe import files
+from harness.safe.text import one_line
 
 MANIFEST = "manifest.json"
 RECORDS = "trials.jsonl"
 POINTS = "accuracy.jsonl"  # only in runs with further seeds or curves
 TEST_LABELS = "test_labels.npy"  # of all trials, uint8 (N,)
 REPORT_CAP = 16 << 20  # bytes: an engine's report has some hundred; one beyond this is an attack
+# A manifest has 100 bytes per planned trial, a record some thousand: room for a million of each.
+MANIFEST_CAP, RECORDS_CAP = 1 << 28, 1 << 32
 
 Record = TypeVar("Record", Trial, Point)
 
@@ -82,11 +86,12 @@ def read_run(folder: Path) -> Run:
 
 
 def _read_trials(run: Run) -> None:
-    order = {planned.id: place for place, planned in enumerate(run.manifest.schedule)}
+    planned = {planned.id: planned for planned in run.manifest.schedule}
+    order = {name: place for place, name in enumerate(planned)}
     latest: dict[str, Trial] = {}
     for place, trial in _records(run, RECORDS, Trial):
         try:
-            _check_transition(trial, latest.get(trial.id), order)
+            _check_transition(trial, latest.get(trial.id), planned)
         except ValueError as error:
             run.problems.append(f"{place}: {error}")
         else:
@@ -123,33 +128,28 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of the run in `folder`. Raises: RecordError, naming the file."""
     path = folder / MANIFEST
     try:
-        content = path.read_bytes()
+        content = files.read(path, MANIFEST_CAP)
     except OSError as error:
         raise RecordError(f"{path}: no run here ({error.strerror}).") from error
     try:
         _check_schema(content)
         return Manifest.model_validate_json(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: {_first_line(error)}") from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, whole or not at all (a new file takes the old one's place)."""
-    temporary = folder / f".{MANIFEST}.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(manifest.model_dump(mode="json"), file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / MANIFEST)
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+    files.replace(folder / MANIFEST, text.encode(), sync=True)
 
 
 def append(folder: Path, record: Trial | Point) -> None:
     """Append one record and sync it to the disk. A torn tail must have been healed before."""
     line = record.model_dump_json(exclude_defaults=False).encode() + b"\n"
     path = folder / (RECORDS if isinstance(record, Trial) else POINTS)
-    with path.open("ab", buffering=0) as file:
-        start = file.tell()
+    with files.open_to_change(path) as file:
+        start = file.seek(0, os.SEEK_END)
         try:
             _write_all(file.fileno(), line)
             os.fsync(file.fileno())
@@ -169,7 +169,7 @@ def _heal_file(path: Path) -> bool:
     if not content or content.endswith(b"\n"):
         return False
     _, torn = _complete_lines(content)
-    with path.open("r+b") as file:
+    with files.open_to_change(path) as file:
         if torn:
             file.truncate(content.rfind(b"\n") + 1)
         else:
@@ -187,17 +187,18 @@ def parse_trial(line: bytes) -> Trial:
 def _parse(line: bytes, kind: type[Record]) -> Record:
     try:
         return kind.model_validate_json(line)
-    except ValidationError as error:
+    except (ValidationError, RecursionError) as error:
         _check_schema(line)
         raise ValueError(_first_line(error)) from error
 
 
 def _content(path: Path) -> bytes:
-    if not path.exists():
+    try:
+        return files.read(path, RECORDS_CAP)
+    except FileNotFoundError:
         return b""
-    if not path.is_file():  # a device would be read for ever
-        raise RecordError(f"{path}: not a regular file.")
-    return path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}.") from error
 
 
 def _complete_lines(content: bytes) -> tuple[list[bytes], bool]:
@@ -211,14 +212,17 @@ def _complete_lines(content: bytes) -> tuple[list[bytes], bool]:
         return lines, False
     try:
         json.loads(tail)
-    except ValueError:
+    except (ValueError, RecursionError):
         return lines, True
     return [*lines, tail], False
 
 
-def _check_transition(trial: Trial, before: Trial | None, order: dict[str, int]) -> None:
-    if trial.id not in order:
+def _check_transition(trial: Trial, before: Trial | None, schedule: dict[str, Planned]) -> None:
+    if trial.id not in schedule:
         raise ValueError(f"trial '{trial.id}' is not in the manifest's schedule.")
+    for name in Planned.model_fields:
+        if getattr(trial, name) != (planned := getattr(schedule[trial.id], name)):
+            raise ValueError(f"trial '{trial.id}': {name} is '{planned}' in the schedule.")
     if before is not None and before.state == "finished":
         raise ValueError(f"duplicate record: trial '{trial.id}' had already finished.")
 
@@ -227,6 +231,8 @@ def _check_schema(content: bytes) -> None:
     """Name a wrong schema version before anything else that is wrong because of it."""
     try:
         found = json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deeply.") from None
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(found, dict):
@@ -236,12 +242,14 @@ def _check_schema(content: bytes) -> None:
         raise ValueError(f"schema version {version!r}, this program reads {SCHEMA}.")
 
 
-def _first_line(error: ValueError) -> str:
+def _first_line(error: Exception) -> str:
     """The first complaint of a validation error, with the path of the field."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply."
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = one_line(".".join(str(part) for part in first["loc"]))
     return f"{place}: {first['msg']}" if place else first["msg"]
 
 

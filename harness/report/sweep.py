@@ -15,7 +15,7 @@ from harness.analysis.metrics import BY_KEY, METRICS, Metric
 from harness.errors import NothingMeasuredError
 from harness.records.store import MANIFEST
 from harness.report.frames import MEAN_ENDS, summary_values
-from harness.report.page import shown, write_pages
+from harness.report.page import fresh_report, shown, write_pages
 from harness.report.plots.style import (
     LOG_FROM,
     WIDTH,
@@ -31,9 +31,11 @@ from harness.report.render import write_csv
 from harness.report.table import Table, texts
 from harness.report.tables import mean_and_sd, ratio_text
 from harness.run.sweep import points, read_axes
+from harness.safe import files
 from harness.stats import Summary
 
 TRAINING = BY_KEY["train_wall_s"]  # the table of all points tells it as a ratio, too
+LARGEST = 1e15  # of a value that stands at its own place along an axis
 Panel = list[tuple[str, Analysis]]
 
 
@@ -70,7 +72,7 @@ def read_sweep(folder: Path) -> Sweep:
     found = [
         (point.values, analyze(folder / point.name))
         for point in points(axes)
-        if (folder / point.name / MANIFEST).is_file()
+        if files.is_regular(folder / point.name / MANIFEST)
     ]
     if not any(analysis.run.valid() for _, analysis in found):
         raise NothingMeasuredError(f"{folder}: no trial is valid, so nothing was measured.")
@@ -79,11 +81,12 @@ def read_sweep(folder: Path) -> Sweep:
 
 def write_sweep_report(sweep: Sweep) -> Path:
     """Write `report/` of the sweep: page, Markdown, plots, `summary.csv`; returns the folder."""
-    folder = sweep.folder / "report"
-    folder.mkdir(exist_ok=True)
+    panels = list(sweep.panels())
+    names = [f"{m.key}-{n}" for n, _ in enumerate(panels, start=1) for m in METRICS if m.swept]
+    folder = fresh_report(sweep.folder, names)
     write_csv(all_summaries(sweep), folder / "summary.csv")
     drawn = []
-    for number, (rest, panel) in enumerate(sweep.panels(), start=1):
+    for number, (rest, panel) in enumerate(panels, start=1):
         for metric in (metric for metric in METRICS if metric.swept):
             name = f"{metric.key}-{number}"
             with style():
@@ -181,9 +184,12 @@ def _scales(axis: Axes, metric: Metric, numbers: dict[str, float], drawn: list[f
 def _numbers(values: list[str]) -> dict[str, float]:
     """Places along the axis: the values themselves where all are numbers, else 1, 2, 3, ..."""
     try:
-        return {value: float(value) for value in values}
+        numbers = {value: float(value) for value in values}
     except ValueError:
-        return {value: float(place) for place, value in enumerate(values, start=1)}
+        numbers = {}
+    if numbers and all(abs(number) < LARGEST for number in numbers.values()):
+        return numbers
+    return {value: float(place) for place, value in enumerate(values, start=1)}
 
 
 def all_summaries(sweep: Sweep) -> Table:

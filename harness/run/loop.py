@@ -2,27 +2,29 @@
 
 import contextlib
 import os
-import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import BenchError, UsageError
+from harness.errors import BenchError, Interrupted, UsageError
 from harness.machine.lock import measuring
+from harness.machine.origin import seal
 from harness.process.supervise import Control
 from harness.records import store
 from harness.records.find import newest
 from harness.records.models import Planned, Trial
 from harness.records.sameness import in_short
 from harness.records.store import Run, read_run
+from harness.run import trust as trusted
 from harness.run.accuracies import expected_s, run_point
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import Plan, new_plan, same_plan
 from harness.run.progress import Display, Tables
+from harness.safe import files
+from harness.safe.text import say
 from harness.trial.trial import Bench, record, run_trial
 
 DONE, FAILED, NOTHING_VALID, INTERRUPTED = 0, 1, 3, 130
@@ -56,14 +58,16 @@ def start(options: RunOptions, tables: Tables | None = None) -> Ended:
         plan = new_plan(options)
         _tell_of_seeds(options)
         if options.verify:
-            plan.manifest.verification = _verify(plan)
+            plan.manifest.verification = _verify(plan, options)
         folder = options.results / plan.manifest.run
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            plan.manifest.origin = seal(plan.manifest)
             store.write_manifest(folder, plan.manifest)
             # what the predictions are compared with, so that the report needs the run alone
-            shutil.copyfile(plan.dataset.paths["test_labels"], folder / store.TEST_LABELS)
-            (folder / store.RECORDS).touch()
+            labels = plan.dataset.paths["test_labels"].read_bytes()
+            files.replace(folder / store.TEST_LABELS, labels)
+            files.create(folder / store.RECORDS).close()
         return carry_out(plan, Run(folder, plan.manifest), options.max_time_s, tables)
 
 
@@ -75,19 +79,23 @@ def resume(
     engine_paths: tuple[Path, ...] = (),
     max_time_s: float | None = None,
     wait: bool = False,
+    trust: bool = False,
     tables: Tables | None = None,
 ) -> Ended:
     """Go on with a run where it was interrupted: the same schedule, the missing trials.
 
-    Raises: UsageError if there is none, or if the machine is not the same any more.
+    trust: execute the commands of a manifest that this user has not made on this machine.
+    Raises: UsageError if there is none, if it comes from elsewhere and is not trusted, or if the
+        machine is not the same any more.
     """
     folder = _folder_to_resume(results, name)
+    trusted.require(folder, store.read_manifest(folder), trusted=trust)
     with measuring(wait=wait):
         with writing(folder):
             store.heal(folder)
         run = read_run(folder)
         for problem in run.problems:
-            print(f"bench: {problem} (refused; the other lines are used)", file=sys.stderr)
+            say(f"{problem} (refused; the other lines are used)")
         plan, differences = same_plan(run.manifest, commands, engine_paths)
         if differences:
             raise UsageError(
@@ -120,7 +128,7 @@ def carry_out(
         if not run.pending():
             stopped = _find_accuracies(bench, run, display, begin, max_time_s)
     with contextlib.suppress(OSError):
-        shutil.rmtree(run.folder / "work")
+        files.remove(run.folder, "work")
     return _ended(run, bench.control, stopped)
 
 
@@ -152,25 +160,28 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _verify(plan: Plan) -> dict[str, Any]:
+def _verify(plan: Plan, options: RunOptions) -> dict[str, Any]:
     """Hold the engines against the reference before anything is timed.
 
-    Raises: BenchError naming the engine that does other work; KeyboardInterrupt if stopped.
+    Raises: BenchError naming the engine that does other work; Interrupted if stopped.
     """
-    from harness.verify.request import verify_run
+    from harness.verify.request import ALL, Request, Watcher, verify_run
 
-    control = Control()
-    print("bench: verifying that all engines do the same work ...", file=sys.stderr)
-    with stop_signals(control):
-        found = verify_run(
-            plan.workload,
-            plan.dataset,
-            plan.engines,
-            threads=plan.manifest.threads,
-            control=control,
-        )
-    if control.stopping:
-        raise KeyboardInterrupt
+    request = Request(
+        options.preset,
+        engines=options.verify_engines or ALL,
+        threads=plan.manifest.threads,
+        sandbox=options.sandbox,
+    )
+    if options.verify_steps is not None:
+        request = replace(request, steps=options.verify_steps)
+    if options.timeout_s is not None:
+        request = replace(request, timeout_s=options.timeout_s)
+    watcher = Watcher(on_engine=lambda n, count, name: say(f"verifying {n}/{count}: {name}"))
+    with stop_signals(watcher.control):
+        found = verify_run(plan.workload, plan.dataset, plan.engines, request, watcher)
+    if watcher.control.stopping:
+        raise Interrupted("interrupted.")
     return found
 
 
@@ -210,10 +221,9 @@ def _find_accuracies(
 
 def _tell_of_seeds(options: RunOptions) -> None:
     if 0 < options.seeds < options.repeats:
-        print(
-            f"bench: --seeds {options.seeds} adds nothing: each of the {options.repeats} blocks "
-            "has a seed of its own already.",
-            file=sys.stderr,
+        say(
+            f"--seeds {options.seeds} adds nothing: each of the {options.repeats} blocks "
+            "has a seed of its own already."
         )
 
 
@@ -252,7 +262,7 @@ def _folder_to_resume(results: Path, name: str | None) -> Path:
     if name is not None:
         check_run_name(name)
         folder = results / name
-        if not (folder / store.MANIFEST).is_file():
+        if not files.is_regular(folder / store.MANIFEST):
             raise UsageError(f"--resume: there is no run '{name}' in {results}.")
         return folder
     return newest(results)

@@ -15,6 +15,7 @@ from harness.data.load import load as load_dataset
 from harness.errors import UsageError
 from harness.machine import host
 from harness.machine.environment import recorded_environment
+from harness.process import sandbox
 from harness.process.supervise import POLL_S, Limits
 from harness.records.models import EngineEntry, Manifest
 from harness.records.sameness import unlike
@@ -50,6 +51,7 @@ class Plan:
             warmup_dataset=cut(self.dataset, train=WARMUP_TRAIN, test=WARMUP_TEST),
             threads=manifest.threads,
             cold=manifest.cold,
+            sandboxed=manifest.sandbox is not None,
             limits=Limits(
                 timeout_s=manifest.timeout_s,
                 cpus=tuple(manifest.cpus) if manifest.cpus else None,
@@ -63,6 +65,8 @@ def new_plan(options: RunOptions) -> Plan:
 
     Raises: UsageError, DataError.
     """
+    if options.sandbox:
+        sandbox.check()
     try:
         workload = load_workload(options.preset, options.settings)
     except WorkloadError as error:
@@ -93,6 +97,7 @@ def new_plan(options: RunOptions) -> Plan:
         threads=options.threads,
         cpus=list(options.cpus) if options.cpus else None,
         cold=options.cold,
+        sandbox=sandbox.NAME if options.sandbox else None,
         timeout_s=options.timeout_s,
         max_time_s=options.max_time_s,
         sample_interval_s=POLL_S if options.sampling else None,
@@ -113,6 +118,8 @@ def same_plan(
         engine_paths: `--engine-path` folders given again; where the manifest can tell the folder of
             an engine's file (below the current one or the home), it is found without them.
     """
+    if manifest.sandbox is not None:
+        sandbox.check()
     known = find(folders=engine_paths)
     files = [_local(e.command[-1]) for e in manifest.engines if e.source == "file"]
     folders = [Path(f).parent for f in files if f.endswith(".py") and Path(f).is_file()]

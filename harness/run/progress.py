@@ -14,6 +14,7 @@ from harness import units
 from harness.analysis.metrics import LINE
 from harness.records.models import Planned, Point, PointKey, Trial
 from harness.records.store import Run
+from harness.safe.text import one_line
 
 REFRESH_S = 2.0  # drawing takes CPU time that a trial could notice
 
@@ -125,7 +126,7 @@ class Display:
         if self._live is None and left is not None and self._done < self._total:
             line += f" ({_duration(left)} left)"
         style = None if trial.valid else "red"
-        self.console.print(line, style=style, markup=False, soft_wrap=True)
+        self.console.print(one_line(line), style=style, markup=False, soft_wrap=True)
         self._bar.update(self._task, completed=self._done)
         if self._live is not None and not trial.warmup:
             tables = self._tables(self._run, self.console.width) if self._tables else ()
@@ -150,7 +151,7 @@ class Display:
         self._bar.update(self._task, completed=self._done)
         line = f"{self._done}/{self._total} {point_line(point)}"
         style = "red" if point.failure else None
-        self.console.print(line, style=style, markup=False, soft_wrap=True)
+        self.console.print(one_line(line), style=style, markup=False, soft_wrap=True)
 
 
 def point_line(point: Point) -> str:

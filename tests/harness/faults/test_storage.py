@@ -182,7 +182,7 @@ def test_ten_thousand_records_are_read_quickly_enough_to_be_useful(finished):
     ]
     fields = set(Planned.model_fields)
     planned = [Planned(**t.model_dump(include=fields)) for t in schedule]
-    manifest = run.manifest.model_copy(update={"schedule": planned})
+    manifest = run.manifest.model_copy(update={"schedule": planned, "repeats": 10_000})
     store.write_manifest(finished, manifest)
     lines = [t.model_dump_json() for t in schedule]
     Path(finished / RECORDS).write_text("\n".join(lines) + "\n")

@@ -43,8 +43,8 @@ def test_lines_of_trials():
         outcome="ok", wall_s=1.5, peak_rss=Memory(bytes=10**8, method="x", bound="exact")
     )
     trial = Trial(
-        id="1-a", block=1, slot=0, engine="a", seed=1, state="finished", at="now", train=process,
-        test=process, accuracy=0.915, valid=True,
+        id="1-a", block=1, slot=0, engine="a", seed=1, state="finished", at="2026-01-01T00:00:00Z",
+        train=process, test=process, accuracy=0.915, valid=True,
     )  # fmt: skip
     assert (
         trial_line(trial) == "block 2 a: train 1.50 s, test 1.50 s, accuracy 91.50 %, peak 100 MB"

@@ -312,7 +312,7 @@ class Tensor:
         def __add__(self, other: Any) -> Tensor: ...
 
         __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
-        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __add__
+        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __mod__ = __rmod__ = __getitem__ = __add__
         __lt__ = __le__ = __gt__ = __ge__ = __add__
 
         def __neg__(self) -> Tensor: ...

@@ -19,7 +19,11 @@ from myad.tree import leaves, map_leaves
 Function = Callable[..., Any]
 REDUCED = {"add": "sum", "maximum": "max", "minimum": "min"}  # np.add.reduce is np.sum
 # parameters that are called otherwise here
-RENAMED = {"a_min": "low", "a_max": "high", "pad_width": "widths", "constant_values": "value"}
+RENAMED = {
+    "a_min": "low", "a_max": "high", "pad_width": "widths", "constant_values": "value", "b": "y",
+}  # fmt: skip
+BY_POSITION = ("where", "einsum", "dot")  # several arrays, and no signature that can be read
+FLAT_WITHOUT_AXIS = ("sort", "argsort")  # whose axis is the last one, unless it is None
 ATTRIBUTES = {np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size}
 
 
@@ -72,15 +76,21 @@ def _outside(name: str, function: Function, args: Any, options: Any) -> Any:
 
 
 def _call(name: str, function: Function, op: Function, args: Any, options: Any) -> Any:
-    given = {k: v for k, v in options.items() if v is not None}
-    if name in ("where", "einsum"):
+    given = {k: v for k, v in options.items() if v is not None or name in FLAT_WITHOUT_AXIS}
+    if name in BY_POSITION:
         positional = args
     else:  # all but the first by NumPy's names: the order of ours is another
         positional = args[:1]
         names = ["arrays", "axis"]  # of concatenate, which has no signature in NumPy 2.2
         if name != "concatenate":
             names = list(inspect.signature(function).parameters)
-        given.update({k: v for k, v in zip(names[1:], args[1:], strict=False) if v is not None})
+        given.update(
+            {
+                k: v
+                for k, v in zip(names[1:], args[1:], strict=False)
+                if v is not None or name in FLAT_WITHOUT_AXIS
+            }
+        )
     given = {RENAMED.get(k, k): v for k, v in given.items()}
     if name == "reshape":
         positional = (*positional, given.pop("shape"))

@@ -40,6 +40,14 @@ def positive(*shape):
     return lambda rng: np.asarray(rng.uniform(0.5, 2.0, shape))
 
 
+def small(*shape):
+    return lambda rng: np.asarray(rng.uniform(-0.8, 0.8, shape))
+
+
+def wide(*shape):
+    return lambda rng: np.asarray(2.0 * rng.standard_normal(shape))
+
+
 def off_zero(*shape):
     return lambda rng: np.asarray(rng.uniform(0.2, 2.0, shape) * rng.choice([-1.0, 1.0], shape))
 
@@ -177,6 +185,35 @@ CASES = {
         "sparse_softmax_cross_entropy_gradient", normal(4), normal(4, 5), integers(5, 4)
     ),
     "relu_gradient": row("relu_gradient", normal(2, 5), off_zero(2, 5)),
+    "log1p": row("log1p", small(7)),
+    "expm1": row("expm1", normal(7)),
+    "exp2": row("exp2", normal(5)),
+    "log2": row("log2", positive(5)),
+    "log10": row("log10", positive(5)),
+    "logaddexp": row("logaddexp", normal(3, 4), normal(4)),
+    "sinh": row("sinh", wide(9)),
+    "cosh": row("cosh", wide(9)),
+    "arcsinh": row("arcsinh", wide(9)),
+    "arccosh": row("arccosh", lambda rng: rng.uniform(1.2, 4.0, 7)),
+    "arctanh": row("arctanh", small(9)),
+    "arctan": row("arctan", wide(9)),
+    "arctan2": row("arctan2", off_zero(4, 3), off_zero(3)),
+    "arcsin": row("arcsin", small(7)),
+    "arccos": row("arccos", small(7)),
+    "hypot": row("hypot", off_zero(4, 3), off_zero(3)),
+    "erf": row("erf", wide(9)),
+    "remainder": row(
+        "remainder", lambda rng: np.array([3.3, -2.6, 7.1, -0.4]), lambda rng: np.array([1.5])
+    ),
+    "remainder-negative": row(
+        "remainder", lambda rng: np.array([3.3, -2.6]), lambda rng: np.array([-1.2, -0.7])
+    ),
+    "cumulative_sum": row("cumulative_sum", normal(2, 5, 3), axis=1),
+    "cumulative_sum-reverse": row("cumulative_sum", normal(7), axis=0, reverse=True),
+    "sorted_places": row("sorted_places", distinct(3, 6), axis=1),
+    "sorted_places-first": row("sorted_places", distinct(5, 2, 2), axis=0),
+    "largest_place": row("largest_place", distinct(3, 4, 2), axis=1, smallest=False),
+    "largest_place-smallest": row("largest_place", distinct(3, 4), axis=0, smallest=True),
     "random_uniform": row("random_uniform", key, shape=(3, 4), dtype=FLOAT64),
 }
 

@@ -12,12 +12,14 @@ from myad.ops.arithmetic import multiply
 FLAT = {
     "equal",
     "floor",
+    "largest_place",
     "less",
     "less_equal",
     "not_equal",
     "one_hot",
     "random_uniform",
     "sign",
+    "sorted_places",
     "stop_gradient",
 }
 # these take their other inputs only to find the maxima or the signs; they have no gradient there

@@ -10,7 +10,7 @@ tour.
 import importlib
 from typing import Any
 
-from myad import errors, init, nn, ops, optim, schedules
+from myad import errors, init, linalg, nn, ops, optim, schedules
 from myad.callbacks import Callback, EarlyStopping
 from myad.core import AbstractValue, Primitive, Spec, Tensor, primitive
 from myad.errors import MyadError
@@ -103,6 +103,7 @@ __all__ = [
     "init",
     "jacobian",
     "jvp",
+    "linalg",
     "keep_freed_memory",
     "load",
     "nn",

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from myad.constants import as_constant, describe
-from myad.errors import DTypeError, GraphError, MyadError, OptionError, ShapeError, TraceError
+from myad.errors import (
+    BoundsError,
+    DTypeError,
+    GraphError,
+    MyadError,
+    OptionError,
+    ShapeError,
+    TraceError,
+)
 from myad.recording import LEAF_BIT, next_order, thread_state
 
 ndarray = np.ndarray
@@ -134,11 +142,11 @@ class Primitive:
     def _evaluate(self, values: list[Any], static: dict[str, Any]) -> Any:
         try:
             result = self.value(*values, **static)
-        except MyadError:
+        except (MyadError, np.linalg.LinAlgError):
             raise
         except (ValueError, TypeError, IndexError) as fault:
             self.shape_rule(*values, **static)  # says it better, if it finds the fault
-            kind = DTypeError if isinstance(fault, TypeError) else ShapeError
+            kind = next(kind for cause, kind in _KINDS if isinstance(fault, cause))
             raise kind(f"{self.name}: {str(fault).rstrip('.')}.{describe(*values)}") from fault
         dtype = result.dtype
         for value in values:
@@ -320,6 +328,7 @@ class Tensor:
 
 
 _NOTHING: dict[str, Any] = {}
+_KINDS = ((TypeError, DTypeError), (IndexError, BoundsError), (ValueError, ShapeError))
 
 
 def _with_constants(inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:

@@ -45,6 +45,7 @@ RANKS = {
     "myad/core.py": 2,
     "myad/backward.py": 3,
     "myad/ops/": 4,
+    "myad/linalg/": 5,
     "myad/boundary.py": 4,
     "myad/transforms.py": 5,
     "myad/gradcheck.py": 6,

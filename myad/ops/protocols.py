@@ -22,14 +22,25 @@ REDUCED = {"add": "sum", "maximum": "max", "minimum": "min"}  # np.add.reduce is
 RENAMED = {
     "a_min": "low", "a_max": "high", "pad_width": "widths", "constant_values": "value", "b": "y",
 }  # fmt: skip
-BY_POSITION = ("where", "einsum", "dot")  # several arrays, and no signature that can be read
+BY_POSITION = (
+    "where",
+    "einsum",
+    "dot",
+    "solve",
+)  # several arrays, and no signature that can be read
 FLAT_WITHOUT_AXIS = ("sort", "argsort")  # whose axis is the last one, unless it is None
+_KNOWN: dict[Function, tuple[str, Function]] = {}  # NumPy's function: the name of ours, and ours
 ATTRIBUTES = {np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size}
+
+
+def know(functions: Mapping[Function, tuple[str, Function]]) -> None:
+    """Let these functions of NumPy, called on tensors, be operations: (name, function) of ours."""
+    _KNOWN.update(functions)
 
 
 def install(public: Mapping[str, Function]) -> None:
     """Give Tensor NumPy's protocols, for the operations in `public`."""
-    known = {getattr(np, name): name for name in public if hasattr(np, name)}
+    know({getattr(np, name): (name, op) for name, op in public.items() if hasattr(np, name)})
 
     def of_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if options.get("out") is not None:
@@ -40,22 +51,22 @@ def install(public: Mapping[str, Function]) -> None:
         if method == "reduce" and ufunc.__name__ in REDUCED:
             name = REDUCED[ufunc.__name__]
             return _call(name, getattr(np, name), public[name], inputs, {"axis": 0, **options})
-        if method != "__call__" or ufunc not in known:
+        if method != "__call__" or ufunc not in _KNOWN:
             return _outside(f"{ufunc.__name__}", getattr(ufunc, method), inputs, options)
         if options:
             raise OptionError(
                 f"numpy.{ufunc.__name__}: {', '.join(options)} cannot be given for tensors; use"
-                f" myad.{known[ufunc]}."
+                f" myad.{_KNOWN[ufunc][0]}."
             )
-        return public[known[ufunc]](*inputs)
+        return _KNOWN[ufunc][1](*inputs)
 
     def of_function(self: Tensor, function: Any, types: Any, args: Any, options: Any) -> Any:
         if function in ATTRIBUTES and not options:
             return ATTRIBUTES[function](*args)
-        if function not in known:
+        if function not in _KNOWN:
             return _outside(function.__name__, function, args, options)
-        name = known[function]
-        return _call(name, function, public[name], args, options)
+        name, op = _KNOWN[function]
+        return _call(name, function, op, args, options)
 
     setattr(Tensor, "__array_ufunc__", of_ufunc)  # noqa: B010 (mypy knows no such attributes)
     setattr(Tensor, "__array_function__", of_function)  # noqa: B010

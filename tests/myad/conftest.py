@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-import myad.ops  # noqa: F401 (registers the primitives)
+import myad  # noqa: F401 (registers the primitives)
 from myad.core import PRIMITIVES
 
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
@@ -55,6 +55,24 @@ def off_zero(*shape):
 def distinct(*shape):
     """All elements at least 0.05 apart."""
     return lambda rng: 0.05 * rng.permutation(int(np.prod(shape))).reshape(shape) - 1.0
+
+
+def regular(*shape):
+    """Square matrices with determinants and singular values away from 0 and from each other."""
+    n = shape[-1]
+    return lambda rng: (
+        np.diag(np.arange(1.0, n + 1)) + 0.2 * rng.standard_normal((*shape[:-1], n, n))
+    )
+
+
+def definite(*shape):
+    """Symmetric matrices with positive eigenvalues away from each other."""
+
+    def make(rng):
+        a = regular(*shape)(rng)
+        return 0.5 * (a + np.swapaxes(a, -1, -2))
+
+    return make
 
 
 def integers(high, *shape):
@@ -214,6 +232,15 @@ CASES = {
     "sorted_places-first": row("sorted_places", distinct(5, 2, 2), axis=0),
     "largest_place": row("largest_place", distinct(3, 4, 2), axis=1, smallest=False),
     "largest_place-smallest": row("largest_place", distinct(3, 4), axis=0, smallest=True),
+    "solve_matrix": row("solve_matrix", regular(2, 3), normal(3, 2)),
+    "determinant": row("determinant", regular(2, 3)),
+    "log_determinant": row("log_determinant", regular(2, 3)),
+    "determinant_sign": row("determinant_sign", regular(2, 3)),
+    "cholesky_factor": row("cholesky_factor", definite(2, 3)),
+    "symmetric_spectrum": row("symmetric_spectrum", definite(4)),
+    "singular_spectrum": row("singular_spectrum", regular(3)),
+    "singular_spectrum-tall": row("singular_spectrum", lambda rng: regular(4)(rng)[:, :3]),
+    "singular_spectrum-wide": row("singular_spectrum", lambda rng: regular(4)(rng)[:3]),
     "random_uniform": row("random_uniform", key, shape=(3, 4), dtype=FLOAT64),
 }
 

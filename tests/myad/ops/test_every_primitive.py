@@ -10,6 +10,7 @@ from myad.ops.arithmetic import multiply
 
 # Constant wherever they are differentiable: their rules give no gradient at all.
 FLAT = {
+    "determinant_sign",
     "equal",
     "floor",
     "largest_place",

@@ -39,9 +39,13 @@ class Spec(NamedTuple):
 
 
 class AbstractValue:
-    """Stands for an array of which only shape and dtype are known; the compiler derives from it."""
+    """Stands for an array of which only shape and dtype are known; the compiler derives from it.
+
+    `level` is larger for what was begun later: where several kinds meet, the innermost records.
+    """
 
     __slots__ = ()
+    level: int = 0
     shape: tuple[int, ...]
     dtype: np.dtype
 
@@ -68,6 +72,7 @@ class Primitive:
         self.value = value
         self.shape_rule: Any = None
         self.vjp: Any = None
+        self.jvp: Any = None
         self.kernel_rule: Any = None
         PRIMITIVES[self.name] = self
 
@@ -87,6 +92,15 @@ class Primitive:
         they work on arrays, tensors and abstract values alike.
         """
         self.vjp = rule
+        return rule
+
+    def tangent(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Register a rule of forward mode, `(tangents, z, *inputs, **static)` -> tangent of z.
+
+        It is needed only where the transpose of the gradient rule, which is taken otherwise, does
+        not exist or costs more. A tangent of None is zero.
+        """
+        self.jvp = rule
         return rule
 
     def kernel(self, rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -160,8 +174,8 @@ class Primitive:
             hash(tuple(static.values()))
         except TypeError:
             raise OptionError(f"{self.name}: cannot hash static parameters {static}") from None
-        abstract = next(v for v in values if isinstance(v, AbstractValue))
-        return abstract.record(self, values, static)
+        abstract = [v for v in values if isinstance(v, AbstractValue)]
+        return max(abstract, key=lambda v: v.level).record(self, values, static)
 
     def _complete(self, static: dict[str, Any]) -> dict[str, Any]:
         complete = {**self._defaults, **static}
@@ -277,7 +291,8 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same value without its record."""
-        return Tensor(self.value)
+        value = self.value  # a view, as loops tell followed arrays from others by their identity
+        return Tensor(value.view() if type(value) is ndarray else value)
 
     def __repr__(self) -> str:
         if type(self.value) is not ndarray:

@@ -49,6 +49,8 @@ RANKS = {
     "myad/boundary.py": 4,
     "myad/transforms.py": 5,
     "myad/gradcheck.py": 6,
+    "myad/control/": 6,
+    "myad/batching/": 7,
     "myad/init.py": 7,
     "myad/nn/": 8,
     "myad/losses.py": 9,

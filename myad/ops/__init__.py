@@ -99,6 +99,8 @@ from myad.ops.products import kron as kron
 from myad.ops.products import outer as outer
 from myad.ops.products import tensordot as tensordot
 from myad.ops.random import random_key as random_key
+from myad.ops.random import random_normal as random_normal
+from myad.ops.random import random_split as random_split
 from myad.ops.random import random_uniform as random_uniform
 from myad.ops.rearrange import append as append
 from myad.ops.rearrange import expand_dims as expand_dims

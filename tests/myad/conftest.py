@@ -13,8 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-import myad  # noqa: F401 (registers the primitives)
-from myad.core import PRIMITIVES
+import myad
+from myad.control.body import record
+from myad.control.cond import Branch
+from myad.control.scan import Scan
+from myad.core import PRIMITIVES, Spec
+from myad.tree import flatten
 
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
 
@@ -29,6 +33,8 @@ class Case(NamedTuple):
     def inputs(self, rng: np.random.Generator, dtype: Any = FLOAT64) -> list[np.ndarray]:
         """The inputs, floating-point ones in `dtype`."""
         made = [make(rng) for make in self.makers]
+        if "nest" in self.static:  # what is inside is recorded in float64
+            return made
         return [x.astype(dtype) if x.dtype.kind == "f" else x for x in made]
 
 
@@ -102,6 +108,27 @@ def pool_x(rng):
 
 def pool_z(rng):
     return pooled(rng, POOL_INPUT, PRIMITIVES["max_pool2d"], **WINDOWS)[1]
+
+
+def nests():
+    """A scan and a branch, recorded: static parameters of `nested`."""
+    specs = [Spec((3,), FLOAT64)] * 2
+    leaf = flatten(0)[1]
+
+    def step(c, x):
+        z = myad.sin(c * SHIFT) + x * c
+        return z, (z * x, myad.argmax(z))
+
+    given = [([spec], leaf) for spec in specs]
+    scan, closed, _ = record(step, given)
+    yes, theirs, _ = record(lambda x: myad.sin(x * SHIFT), given[:1])
+    no, others, _ = record(lambda x: x * x, given[:1])
+    assert (len(closed), len(theirs), len(others)) == (1, 1, 0)
+    return {"scan": Scan(scan, 1, 1, 5, False, True), "cond": Branch(yes, no, 1)}
+
+
+SHIFT = myad.Tensor(np.ones(3), requires_grad=True)  # what both close over
+NESTS = nests()
 
 
 def row(name, *makers, **static):
@@ -241,6 +268,12 @@ CASES = {
     "singular_spectrum": row("singular_spectrum", regular(3)),
     "singular_spectrum-tall": row("singular_spectrum", lambda rng: regular(4)(rng)[:, :3]),
     "singular_spectrum-wide": row("singular_spectrum", lambda rng: regular(4)(rng)[:3]),
+    "nested-scan": row("nested", normal(3), normal(5, 3), normal(3), nest=NESTS["scan"]),
+    "nested-cond": row("nested", booleans(), normal(3), normal(3), nest=NESTS["cond"]),
+    "nested_integers": row(
+        "nested_integers", normal(3), normal(5, 3), normal(3), nest=NESTS["scan"]
+    ),
+    "split_key": row("split_key", key, count=3),
     "random_uniform": row("random_uniform", key, shape=(3, 4), dtype=FLOAT64),
 }
 

@@ -13,7 +13,7 @@ MACHINES = {"avx512": Machine(64, 32), "avx2": Machine(32, 16), "sse": Machine(1
 # Places that data decides cannot be affine: these stay eager, and `compile` says so by name.
 WITHOUT_KERNEL = {
     "gather", "scatter_add", "solve_matrix", "determinant", "log_determinant", "determinant_sign",
-    "cholesky_factor", "symmetric_spectrum", "singular_spectrum",
+    "cholesky_factor", "symmetric_spectrum", "singular_spectrum", "nested", "nested_integers",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ MACHINES = {"avx512": Machine(64, 32), "avx2": Machine(32, 16), "sse": Machine(1
 FILLINGS = (None, 0x00, 0xFF, 0x7F)  # 0xFF… is NaN and −1, 0x7F… is large, or NaN
 WITHOUT_KERNEL = {
     "gather", "scatter_add", "solve_matrix", "determinant", "log_determinant", "determinant_sign",
-    "cholesky_factor", "symmetric_spectrum", "singular_spectrum",
+    "cholesky_factor", "symmetric_spectrum", "singular_spectrum", "nested", "nested_integers",
 }  # fmt: skip
 
 

@@ -106,7 +106,8 @@ MOVES |= {
     "erf": (ops.erf, lambda x: erf(x)),
 }  # fmt: skip
 ELSEWHERE = {  # images, labels and keys: tests of their own
-    "average_pooling2d", "conv2d", "max_pooling2d", "random_key", "random_uniform",
+    "average_pooling2d", "conv2d", "max_pooling2d", "random_key", "random_normal",
+    "random_split", "random_uniform",
     "sparse_softmax_cross_entropy",
 }  # fmt: skip
 

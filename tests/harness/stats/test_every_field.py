@@ -14,7 +14,10 @@ from harness.stats.describe import median_interval, summarize
 from harness.stats.drift import drift, lag_one, slot_p
 from harness.stats.paired import (
     LARGE,
+    RESAMPLES,
+    SEED,
     bca_interval,
+    expanded_level,
     needed_pairs,
     paired_ratio,
     ratio_of_logs,
@@ -183,3 +186,25 @@ def test_median_interval_is_of_the_middle():
     low, high = median_interval(values)
     assert (low, high) == (5.0, 14.0)  # order statistics 6 and 15 hold 95.9 % (binomial, 20, ½)
     assert median_interval([]) is None
+
+
+def test_hull_reaches_as_far_as_the_bootstrap_does():
+    """A skewed sample: the bootstrap's end lies beyond that of the t interval, and counts."""
+    logs = np.array([0.0, 0.01, 0.02, 0.0, 0.03, 0.01, 0.02, 0.9])
+    found = ratio_of_logs(logs)
+    assert found.bca_interval[1] > found.t_interval[1]
+    assert found.interval == (
+        min(found.t_interval[0], found.bca_interval[0]),
+        found.bca_interval[1],
+    )
+    expected = stats.bootstrap(
+        (logs,), np.mean, n_resamples=RESAMPLES, confidence_level=expanded_level(8), method="BCa",
+        rng=np.random.default_rng(SEED),
+    ).confidence_interval  # fmt: skip
+    assert math.log(found.bca_interval[1]) == pytest.approx(float(expected.high))
+
+
+def test_interval_that_reaches_into_the_margin_decides_nothing():
+    found = accuracy_difference([0.90, 0.90, 0.90, 0.90], [0.90, 0.93, 0.92, 0.90], images=10**9)
+    assert found.interval[0] < -found.margin_points < found.interval[1]
+    assert found.verdict == "inconclusive"

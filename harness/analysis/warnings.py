@@ -55,7 +55,7 @@ def _failed(analysis: Analysis) -> list[str]:
 def _accuracies(analysis: Analysis) -> list[str]:
     """What is missing of the accuracies beyond the blocks, and what failed of them."""
     texts = []
-    if analysis.run.points or not analysis.run.pending():
+    if analysis.run.points or not analysis.run.pending_blocks():
         left = len(analysis.run.pending_points())
         total = left + len(analysis.run.points)
         if left:

@@ -25,7 +25,7 @@ Outcome = Literal[
     "not_started",
     "interrupted",
 ]
-State = Literal["started", "finished", "interrupted"]
+State = Literal["started", "finished", "interrupted", "withdrawn"]
 Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 
@@ -149,6 +149,9 @@ class Planned(Strict):
 class Trial(Planned):
     """One record of `trials.jsonl`: a trial at a change of its state.
 
+    machine: fingerprint of the machine that ran it, in the run of a cluster; "" is the manifest's
+    host. A trial that had finished is "withdrawn" where its machine went before the block was done:
+    the block begins anew on another one, as a ratio is of one machine.
     valid: both processes ended "ok" and every check held. failure: why not, in one sentence.
     accuracy: correct / test_count in [0, 1], recomputed from the saved predictions.
     disturbed: the machine was busy with something else; `disturbances` gives the figures.
@@ -158,6 +161,7 @@ class Trial(Planned):
     schema_version: Literal[1] = 1
     state: State
     at: str
+    machine: str = ""
     train: ProcessResult | None = None
     test: ProcessResult | None = None
     accuracy: float | None = Field(default=None, ge=0, le=1)
@@ -167,6 +171,11 @@ class Trial(Planned):
     failure: str = ""
     disturbed: bool = False
     disturbances: list[str] = []
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes a trial unique in its run: its id, a warm-up's with its machine."""
+        return self.id, self.machine if self.warmup else ""
 
     @property
     def total_wall_s(self) -> float | None:
@@ -216,6 +225,22 @@ class Point(Strict):
         return self
 
 
+class Machine(Strict):
+    """One record of `machines.jsonl`: a machine that takes part in the run of a cluster.
+
+    id: its fingerprint, as in the trials. name: what its worker was called. host, environment: as
+    in the manifest. findings: what `bench doctor` said against it. at: when it joined, UTC.
+    """
+
+    schema_version: Literal[1] = 1
+    id: str = Field(pattern="^[0-9a-f]{12}$")
+    name: str
+    host: dict[str, Any]
+    environment: dict[str, str] = {}
+    findings: list[str] = []
+    at: str
+
+
 class EngineEntry(Strict):
     """An engine of the run: its argument list as shown to people ("python" stands for the
     interpreter, paths inside the project are relative), where it was found, and the SHA-256 of
@@ -251,6 +276,8 @@ class Manifest(Strict):
     after the last block, outside of anything timed: more starts, and every epoch. host, versions,
     packages, environment: what `--resume` compares. data: SHA-256 of each array handed to the
     engines, and their sizes.
+    cluster: blocks may run on several machines, each of which `machines.jsonl` tells of; `host` is
+    then where the run was planned and verified.
     verification: what `bench verify` found before the first trial, None when it was skipped.
     """
 
@@ -271,6 +298,7 @@ class Manifest(Strict):
     threads: int = Field(default=1, ge=1)
     cpus: list[int] | None = None
     cold: bool = False
+    cluster: bool = False
     timeout_s: Seconds | None = None
     max_time_s: Seconds | None = None
     sample_interval_s: Seconds | None = 0.05

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from harness.records.models import Manifest
 
-Purpose = Literal["continue", "compare", "note"]
+Purpose = Literal["continue", "compare", "note", "join"]
 
 # A field, or a part with all fields below it; the longest entry counts. "continue": trials measured
 # now may stand beside those of then, in one run or one sweep. "compare": seconds of two runs mean
@@ -13,6 +13,7 @@ Purpose = Literal["continue", "compare", "note"]
 CONTINUE: frozenset[Purpose] = frozenset({"continue"})
 BOTH: frozenset[Purpose] = frozenset({"continue", "compare"})
 TOLD: frozenset[Purpose] = frozenset({"continue", "note"})
+JOIN: frozenset[Purpose] = frozenset({"join"})
 FIELDS: Mapping[str, frozenset[Purpose]] = {
     # the machine's name and kernel release do not decide how fast it is
     "host": CONTINUE,
@@ -27,16 +28,16 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
     "host.turbo": BOTH,
     "host.memory_bytes": BOTH,
     "host.virtual": BOTH,
-    "engines": CONTINUE,
-    "engine_files": TOLD,
+    "engines": CONTINUE | JOIN,
+    "engine_files": TOLD | JOIN,
     "engine_commands": CONTINUE,
-    "versions": TOLD,
-    "packages": TOLD,
-    "data": CONTINUE,
-    "data.train_images": BOTH,
-    "data.train_labels": BOTH,
-    "data.test_images": BOTH,
-    "data.test_labels": BOTH,
+    "versions": TOLD | JOIN,
+    "packages": TOLD | JOIN,
+    "data": CONTINUE | JOIN,
+    "data.train_images": BOTH | JOIN,
+    "data.train_labels": BOTH | JOIN,
+    "data.test_images": BOTH | JOIN,
+    "data.test_labels": BOTH | JOIN,
     "environment": CONTINUE,
     "workload": BOTH,
     "workload.name": CONTINUE,

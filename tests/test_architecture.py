@@ -36,6 +36,7 @@ RANKS = {
     "harness/verify/": 6,
     "harness/run/": 7,
     "harness/report/": 8,
+    "harness/cluster/": 8,
     "harness/cli/": 9,
     "myad/errors.py": 0,
     "myad/memory.py": 0,

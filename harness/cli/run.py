@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Results, Settings, Wait
+from harness.cli._options import (
+    Cluster,
+    ClusterTls,
+    Commands,
+    EnginePaths,
+    Engines,
+    NoVerify,
+    Results,
+    Settings,
+    Wait,
+)
 from harness.errors import UsageError
 
 RESUMABLE = "--resume goes on with the schedule of its run; beside it only --name, --results, "
@@ -82,6 +92,8 @@ def run(
     no_sampling: NoSampling = False,
     no_verify: NoVerify = False,
     wait: Wait = False,
+    cluster: Cluster = None,
+    cluster_tls: ClusterTls = None,
     resume: Resume = False,
 ) -> int:
     """Measure engines on a workload: train and test, again and again, side by side."""
@@ -109,7 +121,27 @@ def run(
         "max_time_s": max_time or None,
         "wait": wait,
     }
-    return _finish(_carry_out(results, given, free, resume=resume))
+    crew = crew_of(cluster, cluster_tls, tuple(command or ()), tuple(engine_path or ()))
+    return _finish(_carry_out(results, given, {**free, "crew": crew}, resume=resume))
+
+
+def crew_of(
+    cluster: str | None,
+    tls: Path | None,
+    commands: tuple[str, ...],
+    engine_paths: tuple[Path, ...],
+) -> Any:
+    """Who measures: None for this machine, else a cluster's. Raises: UsageError."""
+    if cluster is None:
+        if tls is not None:
+            raise UsageError("--cluster-tls is of the connections of --cluster; give both.")
+        return None
+    from harness.cluster.site import site
+
+    where = site(cluster, tls=tls, commands=commands, engine_paths=engine_paths)
+    from harness.cluster.commander import Cluster as Crew
+
+    return Crew(where)
 
 
 def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, resume: bool):
@@ -123,11 +155,15 @@ def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, re
         given["timeout_s"] = parsing.parse_duration(given["timeout_s"], "--timeout")
     if free["max_time_s"]:
         free["max_time_s"] = parsing.parse_duration(free["max_time_s"], "--max-time")
+    crew = free.pop("crew")
     if not resume:
-        return runner.start(parsing.RunOptions(results=results, **given, **free), live_tables)
+        options = parsing.RunOptions(results=results, **given, **free)
+        return runner.start(options, live_tables, crew)
     if given:
-        raise UsageError(f"{RESUMABLE}--command, --engine-path, --max-time and --wait are allowed.")
-    return runner.resume(results, **free, tables=live_tables)
+        raise UsageError(
+            f"{RESUMABLE}--command, --engine-path, --max-time, --cluster and --wait are allowed."
+        )
+    return runner.resume(results, **free, tables=live_tables, crew=crew)
 
 
 def live_tables(run: Any, width: int) -> list[Any]:

@@ -39,6 +39,10 @@ class Ledger:
         self.run = run
         self._lean = lean
         self._order = {planned.id: n for n, planned in enumerate(run.manifest.schedule)}
+        self._measured: dict[int, list[str]] = {}
+        for planned in run.manifest.schedule:
+            if not planned.warmup:
+                self._measured.setdefault(planned.block, []).append(planned.id)
         if lean:
             run.trials = [_lean(trial) for trial in run.trials]
         self._places = {trial.key: trial for trial in run.trials}
@@ -92,6 +96,14 @@ class Ledger:
             for trial in self.run.trials
             if trial.state == "finished" and not trial.warmup and trial.block in left
         }
+
+    def begun_on(self, block: int) -> str:
+        """The machine that has finished a trial of a measured block, "" if none has."""
+        for name in self._measured.get(block, ()):
+            known = self._places.get((name, ""))
+            if known is not None and known.state == "finished":
+                return known.machine
+        return ""
 
     def _note(self, trial: Trial) -> None:
         """Keep the run in memory as a reader of its files would see it."""

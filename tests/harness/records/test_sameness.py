@@ -112,7 +112,7 @@ def test_every_field_of_a_manifest_is_in_the_table_or_may_differ():
     """A new field of the manifest has to be given a place."""
     may_differ = {
         "schema_version", "run", "preset", "created", "command_line", "schedule", "max_time_s",
-        "git", "margins", "verification",
+        "git", "margins", "verification", "cluster",
     }  # fmt: skip
     made = {"engine_files", "engine_commands"}  # parts of `engines`
     assert {name.partition(".")[0] for name in FIELDS} - made | may_differ == set(

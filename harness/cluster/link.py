@@ -28,7 +28,8 @@ class Link:
         import dask
         from distributed import Client
 
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # breaks are told by us
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)  # breaks are told by us
         dask.config.set(
             {
                 "distributed.comm.timeouts.connect": f"{CONNECT_S:g}s",

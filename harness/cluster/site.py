@@ -125,12 +125,16 @@ class Scheduler:
 
 @dataclass
 class Local:
-    """A scheduler and workers on this machine, started again when one of them ends."""
+    """A scheduler and workers on this machine, started again when one of them ends.
+
+    program: of a worker; it takes the arguments of `bench worker`.
+    """
 
     count: int
     security: Any = None
     commands: tuple[str, ...] = ()
     engine_paths: tuple[Path, ...] = ()
+    program: tuple[str, ...] = (sys.executable, "-m", "harness.cli", "worker")
 
     @contextlib.contextmanager
     def open(self) -> Iterator[str]:
@@ -144,7 +148,7 @@ class Local:
             yield address
 
     def _worker(self, address: str, number: int) -> list[str]:
-        command = [sys.executable, "-m", "harness.cli", "worker", address, "--with-parent"]
+        command = [*self.program, address, "--with-parent"]
         command += ["--name", f"local-{number}"]
         for text in self.commands:
             command += ["--command", text]

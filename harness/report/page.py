@@ -16,9 +16,10 @@ from harness.analysis.conclusions import conclusions
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.warnings import verification_sentence, warnings
 from harness.report.frames import accuracy_values, summary_values, trial_values
-from harness.report.plots import engines, process, seeds
+from harness.report.machine_tables import across_table
+from harness.report.plots import engines, machines, process, seeds
 from harness.report.plots.style import INK, Plot, save
-from harness.report.provenance import engine_table, host_table, trial_table
+from harness.report.provenance import engine_table, host_table, machine_hosts, trial_table
 from harness.report.render import as_frame, render, write_csv
 from harness.report.tables import (
     accuracy_table,
@@ -47,11 +48,16 @@ def write_report(analysis: Analysis) -> Path:
     if analysis.spreads:
         write_csv(accuracy_values(analysis), folder / "accuracy.csv")
     shown = context(analysis) | {
-        "plots": draw([*engines.PLOTS, *process.PLOTS], analysis, folder),
+        "plots": draw(_plots(analysis), analysis, folder),
         "spread_plots": draw(seeds.PLOTS, analysis, folder),
     }
     write_pages("report", shown, folder)
     return folder
+
+
+def _plots(analysis: Analysis) -> list[Plot]:
+    """Of a run of several machines no plot puts seconds of two machines on one axis."""
+    return machines.PLOTS if analysis.machines else [*engines.PLOTS, *process.PLOTS]
 
 
 def draw(plots: Iterable[Plot], analysis: Analysis, folder: Path) -> list[dict[str, Any]]:
@@ -83,6 +89,8 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "spread_note": _spread_note(analysis),
         "comparisons_made": analysis.made,
         "ratios": ratio_table(analysis),
+        "across": across_table(analysis) if analysis.machines else None,
+        "machines": machine_hosts(analysis),
         "accuracies": accuracy_table(analysis),
         "schedule": schedule_table(analysis),
         "trials": trial_table(analysis),

@@ -73,6 +73,21 @@ def host_table(analysis: Analysis) -> Table:
     return Table([*texts("host"), *texts("", long=True)], rows, named=True)
 
 
+def machine_hosts(analysis: Analysis) -> Table | None:
+    """The machines of a cluster's run, a column each; None for any other run."""
+    known = analysis.run.machines
+    if not known:
+        return None
+    hosts = [dict(flat(machine.host)) for machine in known.values()]
+    keys = dict.fromkeys(key for facts in hosts for key in facts)
+    rows = [
+        ["name", *(machine.name for machine in known.values())],
+        *([key, *(facts.get(key, "") for facts in hosts)] for key in keys),
+        ["bench doctor", *("; ".join(m.findings) or "well" for m in known.values())],
+    ]
+    return Table([*texts("machine"), *texts(*known, long=True)], rows, named=True)
+
+
 def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested values as rows "cpu.model", "…"."""
     rows: list[tuple[str, str]] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.analysis import machines
-from harness.analysis.agreement import Agreement, agreements
+from harness.analysis.agreement import Agreement, agreements, mirrored
 from harness.analysis.metrics import METRICS, RATIO_METRICS, Metric
 from harness.analysis.seeds import Accuracy, Spread, accuracies, by_epoch, is_asked, last_epoch
 from harness.errors import UsageError
@@ -25,6 +25,7 @@ from harness.stats import (
     paired_ratio,
     summarize,
 )
+from harness.stats.paired import LARGE
 
 MOST_FAILURES = 0.1  # with a larger share of failed trials a ratio is no result
 
@@ -118,8 +119,8 @@ def analyze(folder: Path) -> Analysis:
     return analyze_run(read_run(folder))
 
 
-def analyze_run(run: Run) -> Analysis:
-    """The analysis of a run that has been read."""
+def analyze_run(run: Run, *, t_alone: bool = False) -> Analysis:
+    """The analysis of a run that has been read. t_alone: without resampling, see `paired_ratio`."""
     engines = [entry.name for entry in run.manifest.engines]
     valid = run.valid()
     of_engine = {name: [t for t in valid if t.engine == name] for name in engines}
@@ -128,10 +129,11 @@ def analyze_run(run: Run) -> Analysis:
     }
     found = accuracies(run)
     trained = last_epoch(run, found)
-    parts = {name: analyze_run(part) for name, part in machines.apart(run).items()}
+    many = len(run.finished()) > LARGE * len(engines)
+    parts = {name: analyze_run(part, t_alone=many) for name, part in machines.apart(run).items()}
     pooled = f"measured on {len(parts)} machines, which are never pooled." if parts else ""
     compared = {} if parts else of_engine
-    comparisons, made = _corrected(_compare_all(run, engines, compared, pooled))
+    comparisons, made = _corrected(_compare_all(run, engines, compared, pooled, t_alone=t_alone))
     return Analysis(
         run=run,
         engines=engines,
@@ -144,10 +146,7 @@ def analyze_run(run: Run) -> Analysis:
             (a, b): _accuracy(trained, a, b, run.manifest.margins)
             for a, b in permutations(engines, 2)
         },
-        agreements={
-            (a, b): agreements(run, paired(of_engine[a], of_engine[b]))
-            for a, b in permutations(engines, 2)
-        },
+        agreements=_agreements(run, engines, of_engine, parts),
         made=made + sum(part.made for part in parts.values()),
         found=found,
         machines=parts,
@@ -164,6 +163,25 @@ def one_machine(analysis: Analysis, what: str) -> Analysis:
             f"machines ({names}), whose seconds are never pooled; `bench report` tells of each."
         )
     return analysis
+
+
+def _agreements(
+    run: Run,
+    engines: list[str],
+    of_engine: dict[str, list[Trial]],
+    parts: dict[str, Analysis],
+) -> dict[tuple[str, str], list[Agreement]]:
+    """Both orders of every pair; the files of predictions are read once."""
+    table: dict[tuple[str, str], list[Agreement]] = {}
+    for a, b in permutations(engines, 2):
+        if (b, a) in table:
+            table[a, b] = [mirrored(found) for found in table[b, a]]
+        elif parts:
+            own = [found for part in parts.values() for found in part.agreements[a, b]]
+            table[a, b] = sorted(own, key=lambda found: found.block)
+        else:
+            table[a, b] = agreements(run, paired(of_engine[a], of_engine[b]))
+    return table
 
 
 def _across(
@@ -217,7 +235,12 @@ def speed_verdict(ratio: Ratio, metric: Metric, margin: float, withheld: str) ->
 
 
 def _compare_all(
-    run: Run, engines: list[str], of_engine: dict[str, list[Trial]], pooled: str
+    run: Run,
+    engines: list[str],
+    of_engine: dict[str, list[Trial]],
+    pooled: str,
+    *,
+    t_alone: bool,
 ) -> dict[tuple[str, str], dict[str, Comparison]]:
     """Every ordered pair; the second of a pair is worked out from swapped values."""
     margin = run.manifest.margins.time_share
@@ -227,7 +250,8 @@ def _compare_all(
         told = filter(None, (too_many_failures(run, name) for name in (a, b)))
         withheld = pooled or " ".join(f"{text}, more than 1 in 10." for text in told)
         table[a, b] = {
-            m.key: _compare(a, b, m, pairs, margin=margin, withheld=withheld) for m in RATIO_METRICS
+            m.key: _compare(a, b, m, pairs, margin=margin, withheld=withheld, t_alone=t_alone)
+            for m in RATIO_METRICS
         }
     return table
 
@@ -248,11 +272,14 @@ def _compare(
     *,
     margin: float,
     withheld: str,
+    t_alone: bool,
 ) -> Comparison:
     calm = [(x, y) for x, y in pairs if not (x.disturbed or y.disturbed)]
-    ratio = paired_ratio(*known_values(pairs, metric))
+    ratio = paired_ratio(*known_values(pairs, metric), t_alone=t_alone)
     verdict = speed_verdict(ratio, metric, margin, withheld)
-    undisturbed = paired_ratio(*known_values(calm, metric)) if len(calm) < len(pairs) else None
+    undisturbed = None
+    if len(calm) < len(pairs):
+        undisturbed = paired_ratio(*known_values(calm, metric), t_alone=t_alone)
     return Comparison(a, b, metric, ratio, verdict, withheld, undisturbed=undisturbed)
 
 

@@ -249,7 +249,9 @@ def _report(run: Path) -> tuple[float, int]:
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
     )
     begin = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
     return time.monotonic() - begin, int(done.stdout.split()[-1])
 
 

@@ -18,6 +18,7 @@ from harness.cli._options import (
 )
 from harness.errors import UsageError
 
+MOST_TRIALS = 4_000  # with more, what measures is not made to hold them all at its end
 RESUMABLE = "--resume goes on with the schedule of its run; beside it only --name, --results, "
 
 OptionalPreset = Annotated[
@@ -179,6 +180,7 @@ def _finish(ended) -> int:
     from harness.report.terminal import print_summary
 
     console = Console(stderr=True, highlight=False)
-    print_summary(ended.folder, console)
+    if ended.trials <= MOST_TRIALS:
+        print_summary(ended.folder, console)
     console.print(f"bench: {ended.sentence}", markup=False, soft_wrap=True)
     return ended.exit_code

@@ -229,6 +229,7 @@ class Commander:
             warmups = blocks([planned for planned in pending if planned.warmup])
             self.stations[machine.id] = Station(machine.id, proof.run, warmups)
         station = self.stations[machine.id]
+        self._seen_machine = time.monotonic()
         if worker not in station.workers:
             station.workers.append(worker)
 

@@ -19,7 +19,13 @@ from harness.report.frames import accuracy_values, summary_values, trial_values
 from harness.report.machine_tables import across_table
 from harness.report.plots import engines, machines, process, seeds
 from harness.report.plots.style import INK, Plot, save
-from harness.report.provenance import engine_table, host_table, machine_hosts, trial_table
+from harness.report.provenance import (
+    MOST_TRIALS,
+    engine_table,
+    host_table,
+    machine_hosts,
+    trial_table,
+)
 from harness.report.render import as_frame, render, write_csv
 from harness.report.tables import (
     accuracy_table,
@@ -94,6 +100,7 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "accuracies": accuracy_table(analysis),
         "schedule": schedule_table(analysis),
         "trials": trial_table(analysis),
+        "trials_left_out": max(len(analysis.run.trials) - MOST_TRIALS, 0),
         "command": shlex.join(manifest.command_line),
         "engines": engine_table(analysis),
         "host": host_table(analysis),

@@ -33,11 +33,13 @@ DONE, FAILED, NOTHING_VALID, INTERRUPTED = 0, 1, 3, 130
 
 @dataclass
 class Ended:
-    """How a run ended: its folder, the exit code of `bench run`, a sentence for people."""
+    """How a run ended: its folder, the exit code of `bench run`, a sentence for people, and how
+    many trials have a record."""
 
     folder: Path
     exit_code: int
     sentence: str
+    trials: int
 
 
 class Crew(Protocol):
@@ -324,12 +326,13 @@ def _ended(run: Run, control: Control, stopped: str) -> Ended:
     report = f"bench report {run.manifest.run}{_results_option(run.folder)}"
     if control.stopping:
         sentence = f"interrupted; {counts}. Go on: {again}. So far: {report}"
-        return Ended(run.folder, INTERRUPTED, sentence)
+        return Ended(run.folder, INTERRUPTED, sentence, len(run.trials))
     if stopped:
         counts = f"{stopped}; {counts}. Go on: {again}"
     failed = len(valid) < len(finished) or any(point.failure for point in run.points)
     code = NOTHING_VALID if not valid else FAILED if failed else DONE
-    return Ended(run.folder, code, f"{counts}. Tables and plots: {report}")
+    sentence = f"{counts}. Tables and plots: {report}"
+    return Ended(run.folder, code, sentence, len(run.trials))
 
 
 def _points_told(run: Run) -> str:

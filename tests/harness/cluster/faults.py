@@ -85,16 +85,18 @@ def disturbed(folder: Path, blocks: int, kills: int, seed: int) -> tuple[Path, l
         # evenly over the blocks, whatever they take, and at any point of one
         _wait(commander, run, 4 * blocks * kill // kills)
         time.sleep(moments.uniform(0.0, 0.3))
-        victim = VICTIMS[kill % 3] if kill < 3 else moments.choice(VICTIMS)
-        if commander.poll() is not None:
-            break
-        if victim == "commander":
-            commander.kill()
-            commander.wait()
-            commander = _commander(folder, blocks)
-        elif not _kill_child(commander, victim, moments):
-            continue
-        killed.append(victim)
+        victim = VICTIMS[kill] if kill < 3 else moments.choice(VICTIMS)
+        while commander.poll() is None:
+            if victim == "commander":
+                commander.kill()
+                commander.wait()
+                commander = _commander(folder, blocks)
+                killed.append(victim)
+                break
+            if _kill_child(commander, victim, moments):
+                killed.append(victim)
+                break
+            time.sleep(0.05)  # it has only just been started again
     while (code := commander.wait()) != 0:
         raise RuntimeError(f"the commander ended with {code}")
     return run, killed

@@ -346,7 +346,7 @@ class Commander:
             station.warmups.insert(0, left)
         else:
             begun = self.ledger.begun_on(block.number)
-            self.deal.give_back(left, begun)
+            self.deal.give_back(left, begun or station.id, bound=bool(begun))
 
     # what breaks
 

@@ -49,12 +49,16 @@ class Deal:
             self._own[machine] = deque([longest.pop()] if longest else [])
         return self._own[machine].popleft() if self._own[machine] else None
 
-    def give_back(self, block: Block, bound_to: str = "") -> None:
-        """A block was cut off: the next one that may take it goes on with it."""
-        if bound_to:
-            self._bound.setdefault(bound_to, deque()).appendleft(block)
-        else:
+    def give_back(self, block: Block, machine: str = "", *, bound: bool = False) -> None:
+        """A block was cut off: the machine goes on with it, which may have kept records of it.
+
+        bound: no other one may. Without a machine the first one that asks begins with it.
+        """
+        if not machine:
             self._free.appendleft(deque([block]))
+        else:
+            hands = self._bound if bound else self._own
+            hands.setdefault(machine, deque()).appendleft(block)
 
     def stranded(self, present: set[str]) -> list[int]:
         """Numbers of the blocks that only a machine can finish that is not there; they are let go:

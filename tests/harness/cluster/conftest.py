@@ -16,7 +16,7 @@ from harness.run import loop
 from harness.trial.trial import record
 from tests.fakes.steady_worker import steady
 
-NOW = Patience(look_s=0.0, scheduler_s=5.0, machine_s=0.05, nobody_s=0.5)
+NOW = Patience(look_s=0.0, scheduler_s=60.0, machine_s=0.05, nobody_s=0.5)
 
 
 class Instant:

@@ -63,9 +63,14 @@ def test_a_block_that_was_cut_off_comes_next():
     deal.give_back(block)
     assert taken(deal, "n") == [0]
     block = deal.take("m")
-    deal.give_back(block, "m")
+    deal.give_back(block, "m", bound=True)
     assert taken(deal, "n") == [2]
     assert taken(deal, "m") == [1]
+    block = deal.take("m")
+    deal.give_back(block, "m")
+    assert taken(deal, "m") == [3]
+    deal.give_back(block, "m")
+    assert taken(deal, "n") == [3]  # nothing else is left
 
 
 def test_stranded_blocks_are_let_go_once():

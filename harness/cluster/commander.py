@@ -395,7 +395,8 @@ class Commander:
         now = time.monotonic()
         if now - self._seen_link > self.patience.scheduler_s:
             return f"no scheduler answers at {address}"
-        if now - self._seen_machine > self.patience.nobody_s and not self._orders():
+        idle = not self._orders() and not self._asked
+        if now - self._seen_machine > self.patience.nobody_s and idle:
             told = "; ".join(f"{worker}: {why}" for worker, why in self.refused.items())
             return f"no machine takes part{f' ({told})' if told else ''}"
         return ""

@@ -28,6 +28,7 @@ from harness.report.render import as_markdown
 from harness.report.tables import accuracy_table, ratio_table, schedule_table, wide_table
 from harness.run import loop
 from harness.run.options import RunOptions
+from tests.fakes.steady_worker import Steady
 
 ROOT = Path(__file__).resolve().parents[3]
 FAKE = ROOT / "tests" / "fakes" / "engine.py"
@@ -51,29 +52,43 @@ VICTIMS = ("worker", "scheduler", "commander")
 
 def command(folder: Path, blocks: int) -> int:
     """Be the commander of the run in `folder`: begin it, or go on with it."""
-    engine = shlex.join([sys.executable, "-I", "-S", str(FAKE), "seeded:0.01"])
-    commands = (f"a={engine}", f"bb={engine}")
-    crew = Cluster(
-        Local(2, commands=commands, program=WORKER), Patience(look_s=0.2, machine_s=30.0)
-    )
+    options = _options(folder, blocks)
+    site = Local(2, commands=options.commands, program=WORKER)
+    crew = Cluster(site, Patience(look_s=0.2, machine_s=30.0))
     if (folder / "results" / "r" / MANIFEST).is_file():
-        return loop.resume(folder / "results", "r", commands=commands, crew=crew).exit_code
-    options = RunOptions(
+        return loop.resume(folder / "results", "r", commands=options.commands, crew=crew).exit_code
+    return loop.start(options, crew=crew).exit_code
+
+
+def _options(folder: Path, blocks: int) -> RunOptions:
+    engine = shlex.join([sys.executable, "-I", "-S", str(FAKE), "seeded:0.01"])
+    return RunOptions(
         preset=str(folder / "tiny.toml"),
-        commands=commands,
+        commands=(f"a={engine}", f"bb={engine}"),
         repeats=blocks,
         warmups=1,
         name="r",
         results=folder / "results",
         verify=False,
     )
-    return loop.start(options, crew=crew).exit_code
 
 
 def undisturbed(folder: Path, blocks: int) -> Path:
     """A run in which nothing is killed."""
     assert _commander(folder, blocks).wait() == 0
     return folder / "results" / "r"
+
+
+def alone(folder: Path, blocks: int) -> Path:
+    """The same run without a cluster, in this process."""
+    folder.mkdir(parents=True)
+    (folder / "tiny.toml").write_text(TINY)
+    options = _options(folder, blocks)
+    before, loop.LocalRunner = loop.LocalRunner, Steady  # type: ignore[misc]
+    try:
+        return loop.start(options).folder
+    finally:
+        loop.LocalRunner = before  # type: ignore[misc]
 
 
 def disturbed(folder: Path, blocks: int, kills: int, seed: int) -> tuple[Path, list[str]]:
@@ -115,8 +130,8 @@ def _commander(folder: Path, blocks: int) -> "subprocess.Popen[bytes]":
         "--blocks",
         str(blocks),
     ]
-    log = (folder / "commander.log").open("ab")
-    return subprocess.Popen(code, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    with (folder / "commander.log").open("ab") as log:
+        return subprocess.Popen(code, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
 
 def _wait(commander: "subprocess.Popen[bytes]", run: Path, lines: int) -> None:
@@ -155,7 +170,7 @@ def figures(run: Path) -> dict[str, object]:
     told: dict[str, object] = {}
     for trial in read.trials:
         if not trial.warmup:
-            record = json.loads(trial.model_dump_json(exclude={"at"}))
+            record = json.loads(trial.model_dump_json(exclude={"at", "machine"}))
             predictions = (read.trial_folder(trial, "test") / "predictions.npy").read_bytes()
             told[trial.id] = record, predictions
     analysis = analyze(run)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from harness.analysis.analysis import analyze
+from harness.cluster import tasks
 from harness.errors import UsageError
 from harness.machine import host
 from harness.records.store import RECORDS, read_run
@@ -183,3 +184,19 @@ def test_machine_that_carries_nothing_out_is_given_up(cluster, capsys):
     run = check_complete(cluster.run(repeats=4), 4)
     assert {t.machine for t in run.valid()} == {"b" * 12}
     assert "has not proven itself for this run" in capsys.readouterr().err
+
+
+def test_data_set_that_a_worker_lacks_is_sent_to_it(cluster, monkeypatch, capsys):
+    cluster.machines("a")
+    sent, take = [], tasks.take_data
+
+    def take_data(name, classes, *arrays):
+        sent.append((name, classes, len(arrays)))
+        return take(name, classes, *arrays)
+
+    monkeypatch.setattr(tasks, "take_data", take_data)
+    monkeypatch.setattr(tasks, "available", lambda: ["tiny"] if len(sent) > 1 else [])
+    monkeypatch.setattr(tasks, "store", lambda *_, **__: sent.append("stored"))
+    check_complete(cluster.run(repeats=2), 2)
+    assert sent == [("tiny", 10, 4), "stored"]
+    assert "sending data set 'tiny' to tcp://a:1." in capsys.readouterr().err

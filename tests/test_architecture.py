@@ -37,6 +37,7 @@ RANKS = {
     "harness/verify/": 6,
     "harness/run/": 7,
     "harness/report/": 8,
+    "harness/cluster/": 8,
     "harness/cli/": 9,
     "myad/errors.py": 0,
     "myad/loading.py": 0,

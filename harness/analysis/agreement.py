@@ -1,6 +1,6 @@
 """Do two engines predict alike? Image by image, from the predictions saved in each trial."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,11 @@ def agreements(run: Run, pairs: list[tuple[Trial, Trial]]) -> list[Agreement]:
         if ours is not None and theirs is not None and ours.shape == theirs.shape:
             found.append(_agreement(a.block, ours, theirs, labels))
     return found
+
+
+def mirrored(found: Agreement) -> Agreement:
+    """The same of B and A."""
+    return replace(found, only_a=found.only_b, only_b=found.only_a)
 
 
 def _agreement(

@@ -61,6 +61,19 @@ Sandbox = Annotated[
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait while another command is measuring.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE",
+        help="Measure on the machines of a cluster: tcp://scheduler:8786, local:2 or slurm.toml.",
+    ),
+]
+ClusterTls = Annotated[
+    Path | None,
+    typer.Option(
+        "--cluster-tls", metavar="FILE", help="TOML with ca_file, cert and key of the connections."
+    ),
+]
 OneRun = Annotated[
     str | None, typer.Argument(help="A run's name or folder; the newest by default.")
 ]

@@ -56,6 +56,9 @@ Seed = Annotated[int, Field(ge=0, le=2**32)]
 EngineName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 RunName = Annotated[str, Field(pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=64)]
 TrialName = Annotated[str, Field(pattern=r"^(warmup)?[0-9]{1,12}-[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+MachineId = Annotated[
+    str, Field(pattern=r"^[0-9a-f]{12}$")
+]  # as `machine.host.fingerprint` makes it
 PhaseName = Annotated[str, AfterValidator(_phase)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
 Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]

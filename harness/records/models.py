@@ -19,6 +19,7 @@ from harness.records.fields import (
     Fraction,
     Line,
     Log,
+    MachineId,
     Moment,
     Number,
     PhaseName,
@@ -46,7 +47,7 @@ Outcome = Literal[
     "not_started",
     "interrupted",
 ]
-State = Literal["started", "finished", "interrupted"]
+State = Literal["started", "finished", "interrupted", "withdrawn"]
 
 
 class Strict(BaseModel):
@@ -173,6 +174,9 @@ class Planned(Strict):
 class Trial(Planned):
     """One record of `trials.jsonl`: a trial at a change of its state.
 
+    machine: fingerprint of the machine that ran it, in the run of a cluster; "" is the manifest's
+    host. A trial that had finished is "withdrawn" where its machine went before the block was done:
+    the block begins anew on another one, as a ratio is of one machine.
     valid: both processes ended "ok" and every check held. failure: why not, in one sentence.
     accuracy: correct / test_count in [0, 1], recomputed from the saved predictions.
     disturbed: the machine was busy with something else; `disturbances` gives the figures.
@@ -182,6 +186,7 @@ class Trial(Planned):
     schema_version: Literal[1] = 1
     state: State
     at: Moment
+    machine: MachineId | Literal[""] = ""
     train: ProcessResult | None = None
     test: ProcessResult | None = None
     accuracy: Fraction | None = None
@@ -191,6 +196,11 @@ class Trial(Planned):
     failure: Log = ""
     disturbed: bool = False
     disturbances: list[Log] = Field(default=[], max_length=100)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes a trial unique in its run: its id, a warm-up's with its machine."""
+        return self.id, self.machine if self.warmup else ""
 
     @property
     def total_wall_s(self) -> float | None:
@@ -245,6 +255,22 @@ class Point(Strict):
         if (self.accuracy is None) != bool(self.failure):
             raise ValueError("either an accuracy or the reason of a failure is needed.")
         return self
+
+
+class Machine(Strict):
+    """One record of `machines.jsonl`: a machine that takes part in the run of a cluster.
+
+    id: its fingerprint, as in the trials. name: what its worker was called. host, environment: as
+    in the manifest. findings: what `bench doctor` said against it. at: when it joined, UTC.
+    """
+
+    schema_version: Literal[1] = 1
+    id: MachineId
+    name: Line
+    host: Facts
+    environment: dict[Line, Log] = {}
+    findings: list[Log] = Field(default=[], max_length=100)
+    at: Moment
 
 
 class EngineEntry(Strict):
@@ -306,6 +332,8 @@ class Manifest(Strict):
     after the last block, outside of anything timed: more starts, and every epoch. host, versions,
     packages, environment: what `--resume` compares. data: SHA-256 of each array handed to the
     engines, and their sizes.
+    cluster: blocks may run on several machines, each of which `machines.jsonl` tells of; `host` is
+    then where the run was planned and verified.
     verification: what `bench verify` found before the first trial, None when it was skipped.
     sandbox: what kept the engines apart from the system, None where nothing did.
     origin: proves that this user made it on this host (`harness.machine.origin`).
@@ -329,6 +357,7 @@ class Manifest(Strict):
     cpus: list[Count] | None = None
     cold: bool = False
     sandbox: Literal["bubblewrap"] | None = None
+    cluster: bool = False
     timeout_s: Seconds | None = None
     max_time_s: Seconds | None = None
     sample_interval_s: Seconds | None = 0.05

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from harness.records.models import Manifest
 
-Purpose = Literal["continue", "compare", "note"]
+Purpose = Literal["continue", "compare", "note", "join"]
 
 # A field, or a part with all fields below it; the longest entry counts. "continue": trials measured
 # now may stand beside those of then, in one run or one sweep. "compare": seconds of two runs mean
@@ -15,6 +15,7 @@ Purpose = Literal["continue", "compare", "note"]
 CONTINUE: frozenset[Purpose] = frozenset({"continue"})
 BOTH: frozenset[Purpose] = frozenset({"continue", "compare"})
 TOLD: frozenset[Purpose] = frozenset({"continue", "note"})
+JOIN: frozenset[Purpose] = frozenset({"join"})
 FIELDS: Mapping[str, frozenset[Purpose]] = {
     # the machine's name and kernel release do not decide how fast it is
     "host": CONTINUE,
@@ -29,17 +30,19 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
     "host.turbo": BOTH,
     "host.memory_bytes": BOTH,
     "host.virtual": BOTH,
-    "engines": CONTINUE,
-    "engine_files": TOLD,
-    "engine_programs": CONTINUE,
+    "engines": CONTINUE | JOIN,
+    "engine_files": TOLD | JOIN,
+    # a command's program is the engine itself; an interpreter is of the machine, like its processor
+    "engine_programs": CONTINUE | JOIN,
+    "engine_interpreters": CONTINUE,
     "engine_commands": CONTINUE,
-    "versions": TOLD,
-    "packages": TOLD,
-    "data": CONTINUE,
-    "data.train_images": BOTH,
-    "data.train_labels": BOTH,
-    "data.test_images": BOTH,
-    "data.test_labels": BOTH,
+    "versions": TOLD | JOIN,
+    "packages": TOLD | JOIN,
+    "data": CONTINUE | JOIN,
+    "data.train_images": BOTH | JOIN,
+    "data.train_labels": BOTH | JOIN,
+    "data.test_images": BOTH | JOIN,
+    "data.test_labels": BOTH | JOIN,
     "environment": CONTINUE,
     "workload": BOTH,
     "workload.name": CONTINUE,
@@ -59,6 +62,7 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
 PARTS = [name for name in FIELDS if "." not in name]
 MEMORY_SLACK = 0.02  # a kernel keeps a little more or less for itself at every start
 MOST_TOLD = 5
+PROGRAMS = ("engine_programs", "engine_interpreters")
 
 
 def unlike(then: Manifest, now: Manifest, purpose: Purpose) -> dict[str, tuple[Any, Any]]:
@@ -112,7 +116,12 @@ def _fields(manifest: Manifest) -> dict[str, Any]:
         "engines": [entry.name for entry in manifest.engines],
         "engine_files": {entry.name: entry.sha256 for entry in manifest.engines},
         # of a run that began before these were recorded there is nothing to hold them against
-        "engine_programs": {e.name: e.program_sha256 for e in manifest.engines},
+        "engine_programs": {
+            e.name: e.program_sha256 for e in manifest.engines if e.source == "command"
+        },
+        "engine_interpreters": {
+            e.name: e.program_sha256 for e in manifest.engines if e.source != "command"
+        },
         # a file's command says where it was found; its hash says whether it is the same
         "engine_commands": {e.name: e.command for e in manifest.engines if e.source != "file"},
         "data": data | manifest.data.get("sha256", {}),
@@ -151,7 +160,7 @@ def _place(field: str) -> tuple[int, str]:
 def _same(field: str, a: Any, b: Any) -> bool:
     if field == "host.memory_bytes" and a and b:
         return abs(a - b) <= MEMORY_SLACK * max(a, b)
-    if field.startswith("engine_programs") and a is None:
+    if field.partition(".")[0] in PROGRAMS and a is None:
         return True
     return bool(a == b)
 
@@ -160,7 +169,7 @@ def _words(field: str, then: Any, now: Any) -> str:
     part, _, name = field.partition(".")
     if part == "engine_files":
         return f"engine {name}: its source files have changed"
-    if part == "engine_programs":
+    if part in PROGRAMS:
         return f"engine {name}: its program has changed"
     if part == "engine_commands":
         return f"engine {name}: its command has changed"

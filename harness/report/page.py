@@ -16,9 +16,16 @@ from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.warnings import verification_sentence, warnings
 from harness.errors import RecordError
 from harness.report.frames import accuracy_values, summary_values, trial_values
-from harness.report.plots import engines, process, seeds
+from harness.report.machine_tables import across_table
+from harness.report.plots import engines, machines, process, seeds
 from harness.report.plots.style import INK, Plot, save
-from harness.report.provenance import engine_table, host_table, trial_table
+from harness.report.provenance import (
+    MOST_TRIALS,
+    engine_table,
+    host_table,
+    machine_hosts,
+    trial_table,
+)
 from harness.report.render import as_frame, render, write_csv
 from harness.report.tables import (
     accuracy_table,
@@ -49,7 +56,7 @@ def write_report(analysis: Analysis) -> Path:
     not stay behind; anything else in that folder stays. `trials.parquet` is left out where pyarrow
     is not installed. Raises: RecordError where the folder is a link, or cannot be written.
     """
-    plots = (p.name for p in (*engines.PLOTS, *process.PLOTS, *seeds.PLOTS))
+    plots = (p.name for p in (*engines.PLOTS, *process.PLOTS, *machines.PLOTS, *seeds.PLOTS))
     folder = fresh_report(analysis.run.folder, plots)
     write_csv(summary_values(analysis), folder / "summary.csv")
     trials = trial_values(analysis)
@@ -59,7 +66,7 @@ def write_report(analysis: Analysis) -> Path:
     if analysis.spreads:
         write_csv(accuracy_values(analysis), folder / "accuracy.csv")
     shown = context(analysis) | {
-        "plots": draw([*engines.PLOTS, *process.PLOTS], analysis, folder),
+        "plots": draw(_plots(analysis), analysis, folder),
         "spread_plots": draw(seeds.PLOTS, analysis, folder),
     }
     write_pages("report", shown, folder)
@@ -78,6 +85,11 @@ def fresh_report(of: Path, plots: Iterable[str]) -> Path:
     except OSError as error:
         raise RecordError(f"{error.filename}: {error.strerror}; no report is written.") from error
     return folder
+
+
+def _plots(analysis: Analysis) -> list[Plot]:
+    """Of a run of several machines no plot puts seconds of two machines on one axis."""
+    return machines.PLOTS if analysis.machines else [*engines.PLOTS, *process.PLOTS]
 
 
 def draw(plots: Iterable[Plot], analysis: Analysis, folder: Path) -> list[dict[str, Any]]:
@@ -109,9 +121,12 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "spread_note": _spread_note(analysis),
         "comparisons_made": analysis.made,
         "ratios": ratio_table(analysis),
+        "across": across_table(analysis) if analysis.machines else None,
+        "machines": machine_hosts(analysis),
         "accuracies": accuracy_table(analysis),
         "schedule": schedule_table(analysis),
         "trials": trial_table(analysis),
+        "trials_left_out": max(len(analysis.run.trials) - MOST_TRIALS, 0),
         "command": one_line(shlex.join(manifest.command_line)),
         "engines": engine_table(analysis),
         "host": host_table(analysis),

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 import rich.table
+from pandas.api.types import is_numeric_dtype
 from rich.markup import escape
 
 from harness.report.table import Table
@@ -81,7 +82,10 @@ def as_frame(table: Table) -> pd.DataFrame:
 
 def write_csv(table: Table, path: Path) -> None:
     """Write raw values as CSV, with texts that a spreadsheet would run as a formula defused."""
-    as_frame(table).map(defused).to_csv(path, index=False, lineterminator="\n")
+    frame = as_frame(table)
+    for column in frame.columns[[not is_numeric_dtype(kind) for kind in frame.dtypes]]:
+        frame[column] = frame[column].map(defused)
+    frame.to_csv(path, index=False, lineterminator="\n")
 
 
 def defused(cell: object) -> object:

@@ -11,6 +11,7 @@ from harness.analysis.conclusions import conclusions
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.warnings import warnings
 from harness.records.store import Run
+from harness.report.machine_tables import across_table
 from harness.report.render import as_rich, escaped
 from harness.report.tables import MEDIAN, published_table, spread_text, terminal_table
 
@@ -34,6 +35,9 @@ def show_summary(analysis: Analysis, console: Console) -> None:
         f"{analysis.valid_blocks} of {units.counted(manifest.repeats, 'block')} valid\n"
     )
     console.print(as_rich(terminal_table(analysis, console.width)))
+    if analysis.machines:
+        console.print()
+        console.print(as_rich(across_table(analysis)))
     if is_comparable(manifest):
         console.print()
         console.print(as_rich(published_table("published, another machine")))

@@ -112,7 +112,7 @@ class Display:
         if self._live is None or trial is None:
             return
         what = "warm-up" if trial.warmup else f"block {trial.block + 1}"
-        remaining = "" if left is None else f", {_duration(left)} left"
+        remaining = "" if left is None else f", {duration(left)} left"
         self._bar.update(self._task, description=f"{what}, {trial.engine}{remaining}")
         self._live.refresh()
         self._drawn = time.monotonic()
@@ -124,7 +124,7 @@ class Display:
         line = f"{self._done}/{self._total} {trial_line(trial)}"
         left = self.clock.left_s()
         if self._live is None and left is not None and self._done < self._total:
-            line += f" ({_duration(left)} left)"
+            line += f" ({duration(left)} left)"
         style = None if trial.valid else "red"
         self.console.print(one_line(line), style=style, markup=False, soft_wrap=True)
         self._bar.update(self._task, completed=self._done)
@@ -141,7 +141,7 @@ class Display:
     def point_started(self, key: PointKey, left_s: float) -> None:
         """An engine is trained and tested outside of the blocks; `left_s` until all are done."""
         what = f"not timed: seed {key.seed}, {key.engine}, {units.counted(key.epoch, 'epoch')}"
-        self._bar.update(self._task, description=f"{what}, {_duration(left_s)} left")
+        self._bar.update(self._task, description=f"{what}, {duration(left_s)} left")
         if self._live is not None:
             self._live.refresh()
 
@@ -169,7 +169,8 @@ def trial_line(trial: Trial) -> str:
     return f"{head}: {', '.join(texts)}{', disturbed' if trial.disturbed else ''}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them: "3 min 20 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -203,7 +203,7 @@ def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Ta
         ours = replace(_options_of(options, point), results=folder)
         return runner.start(ours, tables).exit_code
     found = read_run(folder / point.name)
-    if not found.pending():
+    if not found.pending_blocks():
         valid, finished = found.valid(), found.finished()
         return runner.DONE if len(valid) == len(finished) else runner.FAILED
     return runner.resume(

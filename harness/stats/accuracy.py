@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from harness.stats.describe import LEVEL, Interval, t_interval
 from harness.stats.paired import has_spread
@@ -152,7 +152,8 @@ def mcnemar(only_a: int, only_b: int) -> float:
         raise ValueError(f"mcnemar: counts cannot be negative, got {only_a} and {only_b}.")
     if only_a + only_b == 0:
         return 1.0
-    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+    # of a fair coin both tails are alike
+    return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
 
 
 def accuracy_word(difference: AccuracyDifference) -> str:

@@ -67,11 +67,11 @@ def run_trial(bench: Bench, planned: Planned) -> Trial:
     return trial
 
 
-def record(planned: Planned, state: State) -> Trial:
-    """A record of this moment for a trial of the schedule."""
+def record(planned: Planned, state: State, machine: str = "") -> Trial:
+    """A record of this moment for a trial of the schedule; machine: see Trial."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     fields = {name: getattr(planned, name) for name in Planned.model_fields}
-    return Trial(**fields, state=state, at=now)
+    return Trial(**fields, state=state, at=now, machine=machine)
 
 
 def prepare_inputs(bench: Bench, planned: Planned) -> dict[str, Path | None]:

@@ -10,7 +10,7 @@ from rich.text import Text
 from harness.records.models import Memory, ProcessResult, Trial
 from harness.records.store import read_run
 from harness.run.loop import start
-from harness.run.progress import Clock, Display, _duration, trial_line
+from harness.run.progress import Clock, Display, duration, trial_line
 from harness.run.schedule import plan
 
 
@@ -35,7 +35,7 @@ def test_time_left_comes_from_whole_blocks(monkeypatch):
 
 
 def test_durations():
-    assert [_duration(s) for s in (3.2, 75, 7200 + 125)] == ["3 s", "1 min 15 s", "2 h 02 min"]
+    assert [duration(s) for s in (3.2, 75, 7200 + 125)] == ["3 s", "1 min 15 s", "2 h 02 min"]
 
 
 def test_lines_of_trials():

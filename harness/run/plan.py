@@ -21,6 +21,7 @@ from harness.records.models import EngineEntry, Manifest
 from harness.records.sameness import Purpose, unlike
 from harness.run import schedule
 from harness.run.options import RunOptions
+from harness.safe.text import visible
 from harness.trial.engines import ROOT, Engine, able, choose, find
 from harness.trial.trial import Bench
 from harness.workload import shapes
@@ -78,7 +79,8 @@ def new_plan(options: RunOptions) -> Plan:
         run=options.name or default_name(workload.name, options.results),
         preset=workload.name,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        command_line=["bench", *sys.argv[1:]],
+        # an argument that is no text would make a manifest that cannot be read
+        command_line=["bench", *map(visible, sys.argv[1:])],
         workload=workload.document(),
         engines=[engine.entry() for engine in engines],
         repeats=options.repeats,

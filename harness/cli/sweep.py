@@ -1,13 +1,24 @@
 """`bench sweep`: one run per value of a setting."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Preset, Results, Wait
-from harness.cli.run import live_tables
+from harness.cli._options import (
+    Cluster,
+    ClusterTls,
+    Commands,
+    EnginePaths,
+    Engines,
+    NoVerify,
+    Preset,
+    Results,
+    Wait,
+)
+from harness.cli.run import crew_of, live_tables
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +43,8 @@ def sweep(
     results: Results = Path("results"),
     no_verify: NoVerify = False,
     wait: Wait = False,
+    cluster: Cluster = None,
+    cluster_tls: ClusterTls = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted sweep.")
     ] = False,
@@ -54,13 +67,16 @@ def sweep(
         verify=not no_verify,
         wait=wait,
     )
-    folder, code = carry_out(
-        options,
-        parse_axes(settings),
-        resume=resume,
-        announce=lambda text: print(f"bench: {text}", file=sys.stderr),
-        tables=live_tables,
-    )
+    crew = crew_of(cluster, cluster_tls, options.commands, options.engine_paths)
+    with crew.stay() if crew is not None else nullcontext():
+        folder, code = carry_out(
+            options,
+            parse_axes(settings),
+            resume=resume,
+            announce=lambda text: print(f"bench: {text}", file=sys.stderr),
+            tables=live_tables,
+            crew=crew,
+        )
     from harness.report.sweep import read_sweep, write_sweep_report
 
     written = write_sweep_report(read_sweep(folder))

@@ -17,6 +17,7 @@ from harness.records.models import Manifest
 from harness.records.sameness import in_short, unlike
 from harness.records.store import MANIFEST, read_run
 from harness.run import loop as runner
+from harness.run.loop import Crew
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import new_plan
 from harness.run.progress import Tables
@@ -98,6 +99,7 @@ def carry_out(
     resume: bool,
     announce: Callable[[str], None],
     tables: Tables | None = None,
+    crew: Crew | None = None,
 ) -> tuple[Path, int]:
     """Run every point that is not complete; returns the sweep's folder and an exit code.
 
@@ -105,7 +107,7 @@ def carry_out(
         options: of every run; `name` is the sweep's, `settings` are the same in every run.
         axes: setting -> values. resume: go on with an existing sweep.
         announce: told of every point before it begins.
-        tables: what a terminal shows of a run so far.
+        tables: what a terminal shows of a run so far. crew: who measures, see `run.loop.start`.
     Raises: UsageError before anything is written if a point is no workload, an engine unknown, or
         the sweep was started with other engines, repeats, seeds or anything else.
     """
@@ -120,7 +122,7 @@ def carry_out(
     for number, point in enumerate(plan, start=1):
         announce(f"point {number} of {len(plan)}: {', '.join(point.settings)}")
         try:
-            codes.append(_run_point(options, folder, point, tables))
+            codes.append(_run_point(options, folder, point, tables, crew))
         except BenchError:
             _forget_if_empty(folder)
             raise
@@ -193,10 +195,16 @@ def _told(axes: dict[str, list[str]]) -> str:
     return " ".join(f"{key}={','.join(values)}" for key, values in axes.items())
 
 
-def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Tables | None) -> int:
+def _run_point(
+    options: RunOptions,
+    folder: Path,
+    point: Combination,
+    tables: Tables | None,
+    crew: Crew | None,
+) -> int:
     if not (folder / point.name / MANIFEST).is_file():
         ours = replace(_options_of(options, point), results=folder)
-        return runner.start(ours, tables).exit_code
+        return runner.start(ours, tables, crew).exit_code
     found = read_run(folder / point.name)
     if not found.pending_blocks():
         valid, finished = found.valid(), found.finished()
@@ -207,6 +215,7 @@ def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Ta
         engine_paths=options.engine_paths,
         wait=options.wait,
         tables=tables,
+        crew=crew,
     ).exit_code
 
 

@@ -92,6 +92,5 @@ def test_without_the_extra_its_name_is_told(files, capsys, monkeypatch):
 
 
 def test_options_of_slurm_that_it_does_not_know(files):
-    slurm = Slurm({"slurm": {"colour": "red"}}, None, (), ())
-    with pytest.raises(sites.UsageError, match=r"\[slurm\]: "):
-        slurm.cluster()
+    with pytest.raises(sites.UsageError, match=r"\[slurm\] colour: no such option; .*walltime"):
+        Slurm({"slurm": {"colour": "red"}}, None, (), ())

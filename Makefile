@@ -2,6 +2,7 @@
 #   make bench    install if needed, measure the quick preset ten times, show the report
 #   make paper    the paper preset, full size (about an hour, nearly all of it TensorFlow)
 #   make test     install if needed, run the tests
+#   make cluster-faults BLOCKS=200 KILLS=25 SEED=0   a cluster here whose processes are killed
 #   make programs COUNT=10000 SEED=0   random programs, compiled against eager
 #   make fuzz MINUTES=60 SEED=0        everything that is read of engines and strangers, changed
 #   make mutants  harness and gradient rules, broken on purpose: which break does no test notice?
@@ -32,8 +33,10 @@ endef
 COUNT ?= 10000
 SEED ?= 0
 MINUTES ?= 60
+BLOCKS ?= 200
+KILLS ?= 25
 
-.PHONY: install peers bench paper smoke test programs fuzz mutants lowest check wheel wheel-smoke clean
+.PHONY: install peers bench paper smoke test programs cluster-faults fuzz mutants lowest check wheel wheel-smoke clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -77,6 +80,9 @@ fuzz: $(STAMP)
 
 mutants: $(STAMP)
 	.ci/mutants $(BIN)/python
+
+cluster-faults: $(STAMP)
+	$(BIN)/python -m tests.harness.cluster.faults --blocks $(BLOCKS) --kills $(KILLS) --seed $(SEED)
 
 # Python 3.11 or 3.12: older versions of NumPy and llvmlite have no wheels for newer ones.
 lowest: $(LOWEST)/installed

@@ -1,11 +1,14 @@
 """`bench sweep`: one run per value of a setting."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from harness.cli._options import (
+    Cluster,
+    ClusterTls,
     Commands,
     EnginePaths,
     Engines,
@@ -16,7 +19,7 @@ from harness.cli._options import (
     Trust,
     Wait,
 )
-from harness.cli.run import live_tables
+from harness.cli.run import crew_of, live_tables
 from harness.safe.text import say
 
 
@@ -43,6 +46,8 @@ def sweep(
     no_verify: NoVerify = False,
     sandbox: Sandbox = False,
     wait: Wait = False,
+    cluster: Cluster = None,
+    cluster_tls: ClusterTls = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted sweep.")
     ] = False,
@@ -68,13 +73,16 @@ def sweep(
         trust=trust,
         sandbox=sandbox,
     )
-    folder, code = carry_out(
-        options,
-        parse_axes(settings),
-        resume=resume,
-        announce=say,
-        tables=live_tables,
-    )
+    crew = crew_of(cluster, cluster_tls, options.commands, options.engine_paths)
+    with crew.stay() if crew is not None else nullcontext():
+        folder, code = carry_out(
+            options,
+            parse_axes(settings),
+            resume=resume,
+            announce=say,
+            tables=live_tables,
+            crew=crew,
+        )
     from harness.report.sweep import read_sweep, write_sweep_report
 
     written = write_sweep_report(read_sweep(folder))

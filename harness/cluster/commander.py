@@ -10,17 +10,16 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from harness.cluster import baggage, tasks
 from harness.cluster.deal import Deal
 from harness.cluster.link import Link, LinkBroken
-from harness.cluster.messages import Answer, Order, Proof, Question, project
+from harness.cluster.messages import Answer, Order
 from harness.cluster.progress import Progress
+from harness.cluster.roll import Out, Roll, Station
 from harness.cluster.site import Site
-from harness.data.cache import ARRAYS
-from harness.data.load import load
 from harness.process.supervise import Control
 from harness.records.models import Trial
 from harness.records.store import Run, parse_trial
@@ -45,29 +44,6 @@ class Patience:
     nobody_s: float = 300.0
 
 
-@dataclass
-class Station:
-    """A machine that takes part. workers: addresses on it; one of them works at a time."""
-
-    id: str
-    run: str
-    warmups: list[Block]
-    workers: list[str] = field(default_factory=list)
-    order: "Out | None" = None
-    failures: int = 0
-
-
-@dataclass
-class Out:
-    """An order under way."""
-
-    ticket: str
-    block: Block
-    worker: str
-    future: Any
-    answer: Answer | None = None
-
-
 class Cluster:
     """The machines of a cluster as the crew of a run (`run.loop.Crew`)."""
 
@@ -76,6 +52,14 @@ class Cluster:
     def __init__(self, site: Site, patience: Patience | None = None) -> None:
         self.site = site
         self.patience = patience or Patience()
+        self._address = ""  # of a site that stays open between runs
+
+    @contextlib.contextmanager
+    def stay(self) -> Iterator[None]:
+        """Keep the workers that the site starts from run to run, as of a sweep."""
+        with self.site.open() as self._address:
+            yield
+        self._address = ""
 
     def holding(self, *, wait: bool) -> AbstractContextManager[None]:
         """Nothing: workers hold their hosts while they measure."""
@@ -97,7 +81,8 @@ class Cluster:
         if not pending:
             return ""
         deal = Deal(pending, len(plan.engines), ledger.begun())
-        with Progress(len(pending)) as progress, self.site.open() as address:
+        place = contextlib.nullcontext(self._address) if self._address else self.site.open()
+        with Progress(len(pending)) as progress, place as address:
             commander = Commander(plan, ledger, deal, progress, self.patience)
             with contextlib.closing(commander):
                 return commander.command(address, self.site.security, control, max_time_s)
@@ -111,13 +96,9 @@ class Commander:
     ) -> None:
         self.plan, self.ledger, self.deal = plan, ledger, deal
         self.progress, self.patience = progress, patience
-        self.stations: dict[str, Station] = {}
-        self.refused: dict[str, str] = {}  # address -> why
-        self._asked: dict[str, tuple[str, Any]] = {}  # key of a question -> address, future
-        self._known: set[str] = set()  # addresses that were asked
+        self.roll = Roll(plan, ledger, progress)
         self._link: Link | None = None
         self._looked = 0.0
-        self._question = Question(project=project(), manifest=plan.manifest).model_dump_json()
 
     def command(
         self, address: str, security: Any, control: Control, max_time_s: float | None
@@ -125,13 +106,13 @@ class Commander:
         """Until every block is done, or a reason why not."""
         begin = self._seen_link = self._seen_machine = self._busy = time.monotonic()
         stopped = ""
-        while (len(self.deal) or self._orders()) and not control.stopping:
+        while (len(self.deal) or self.roll.ordered()) and not control.stopping:
             try:
                 self._keep_in_touch(address, security)
                 stopped = stopped or self._out_of_time(begin, max_time_s)
                 if not stopped:
                     self._give_orders()
-                elif not self._orders():
+                elif not self.roll.ordered():
                     return stopped
                 self._take_in()
             except LinkBroken as error:
@@ -148,11 +129,6 @@ class Commander:
             self._link.close()
             self._link = None
 
-    def _orders(self) -> list[Station]:
-        return [station for station in self.stations.values() if station.order is not None]
-
-    # who is there
-
     def _keep_in_touch(self, address: str, security: Any) -> None:
         now = time.monotonic()
         if now - self._looked < self.patience.look_s:
@@ -160,83 +136,16 @@ class Commander:
         self._looked = now
         if self._link is None:
             self._link = Link(address, security)
-        here = self._link.workers()
+        for station, worker in self.roll.look(self._link):
+            self._lose(station, worker)
         self._seen_link = now
-        for station in self.stations.values():
-            for worker in [worker for worker in station.workers if worker not in here]:
-                self._lose(station, worker)
-        self._known &= here.keys()
-        for worker in here.keys() - self._known:
-            self._ask(worker)
-        if any(station.workers for station in self.stations.values()):
+        if self.roll.present():
             self._seen_machine = now
-
-    def _ask(self, worker: str) -> None:
-        self._known.add(worker)
-        self._put(worker, tasks.prove, self._question)
-
-    def _put(self, worker: str, task: Any, *arguments: Any) -> None:
-        assert self._link is not None
-        key = f"bench-ask-{secrets.token_hex(8)}"
-        future = self._link.order(task, *arguments, key=key, worker=worker, measures=False)
-        self._asked[key] = worker, future
-
-    def _answered(self, key: str) -> None:
-        """A worker has answered a question, or taken a data set."""
-        assert self._link is not None
-        worker, future = self._asked.pop(key)
-        text = self._link.result(future)
-        if text is None:
-            failure = self._link.failure(future)
-            if failure:
-                self._refuse(worker, failure)
-            else:
-                self._known.discard(worker)  # if it is there still, it is asked again
-            return
-        try:
-            proof = Proof.model_validate_json(text)
-        except ValueError:  # the answer to a data set: ask again whether all is well now
-            answer = Answer.model_validate_json(text)
-            if answer.failure:
-                self._refuse(worker, answer.failure)
-            else:
-                self._ask(worker)
-            return
-        if proof.missing:
-            self._send_data(worker, proof.missing)
-        elif proof.machine is None or proof.refused:
-            self._refuse(worker, proof.refused or "it does not say which machine it is.")
-        else:
-            self._take(worker, proof)
-
-    def _send_data(self, worker: str, name: str) -> None:
-        dataset = load(name)
-        self.progress.say(f"bench: sending data set '{name}' to {worker}.")
-        arrays = [dataset.paths[key].read_bytes() for key in ARRAYS]
-        self._put(worker, tasks.take_data, name, dataset.classes, *arrays)
-
-    def _refuse(self, worker: str, why: str) -> None:
-        self.refused[worker] = why
-        self.progress.say(f"bench: worker {worker} is refused: {why}", "red")
-
-    def _take(self, worker: str, proof: Proof) -> None:
-        assert proof.machine is not None
-        machine = proof.machine
-        self.ledger.joined(machine)
-        self.progress.joined(machine.id, machine.name)
-        if machine.id not in self.stations:
-            pending = self.ledger.run.pending(machine.id)
-            warmups = blocks([planned for planned in pending if planned.warmup])
-            self.stations[machine.id] = Station(machine.id, proof.run, warmups)
-        station = self.stations[machine.id]
-        self._seen_machine = time.monotonic()
-        if worker not in station.workers:
-            station.workers.append(worker)
 
     # orders out
 
     def _give_orders(self) -> None:
-        for station in self.stations.values():
+        for station in self.roll.stations.values():
             if station.order is not None or not station.workers:
                 continue
             block = station.warmups.pop(0) if station.warmups else self.deal.take(station.id)
@@ -261,7 +170,7 @@ class Commander:
     def _take_in(self) -> None:
         """What has come, all of it in one go; waits a moment if there is nothing."""
         assert self._link is not None
-        by_ticket = {s.order.ticket: s for s in self._orders() if s.order is not None}
+        by_ticket = {s.order.ticket: s for s in self.roll.ordered() if s.order is not None}
         records: list[tuple[Station, Trial]] = []
         ended = []
         for kind, content in self._events(self._link.events):
@@ -276,8 +185,10 @@ class Commander:
             elif trial.state == "finished":
                 self.progress.finished(station.id, trial)
         for key in ended:
-            if key in self._asked:
-                self._answered(key)
+            if key in self.roll.asked:
+                self.roll.answered(self._link, key)
+                if self.roll.present():
+                    self._seen_machine = time.monotonic()
             elif (station := by_ticket.get(key.removeprefix("bench-"))) is not None:
                 self._ended(station)
 
@@ -331,7 +242,7 @@ class Commander:
         station.failures += bool(failure)
         if station.failures >= MOST_FAILURES:
             for worker in station.workers:
-                self._refuse(worker, failure)
+                self.roll.refuse(worker, failure)
             station.workers.clear()
 
     def _left(self, station: Station, block: Block) -> Block | None:
@@ -368,20 +279,19 @@ class Commander:
                 self._take_in()  # what had come before
             self.progress.say(f"bench: {why} Trying again.")
             self.close()
-        for station in self.stations.values():
+        for station in self.roll.stations.values():
             out, station.order = station.order, None
-            station.workers.clear()
             if out is not None:
                 self._put_back(station, out.block)
-        self._asked.clear()
-        self._known.clear()
+        self.roll.forget()
         self._busy = time.monotonic()
+        self._looked = 0.0
         time.sleep(TICK_S)
 
     def _begin_anew(self) -> None:
         """Blocks whose machine stays away, once there is nothing else to do."""
-        present = {station.id for station in self.stations.values() if station.workers}
-        if self._orders() or not present or not self.deal.strands(present):
+        present = self.roll.present()
+        if self.roll.ordered() or not present or not self.deal.strands(present):
             return
         if time.monotonic() - self._busy < self.patience.machine_s:
             return
@@ -395,9 +305,9 @@ class Commander:
         now = time.monotonic()
         if now - self._seen_link > self.patience.scheduler_s:
             return f"no scheduler answers at {address}"
-        idle = not self._orders() and not self._asked
+        idle = not self.roll.ordered() and not self.roll.asked
         if now - self._seen_machine > self.patience.nobody_s and idle:
-            told = "; ".join(f"{worker}: {why}" for worker, why in self.refused.items())
+            told = "; ".join(f"{worker}: {why}" for worker, why in self.roll.refused.items())
             return f"no machine takes part{f' ({told})' if told else ''}"
         return ""
 

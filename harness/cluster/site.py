@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -214,6 +215,21 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
+def _slurm_options() -> set[str]:
+    """Names of what a job of dask-jobqueue can be given, less what is decided here."""
+    from dask_jobqueue.core import Job
+    from dask_jobqueue.slurm import SLURMJob
+
+    found = {
+        name
+        for kind in (Job, SLURMJob)
+        for name, one in signature(kind.__init__).parameters.items()
+        if one.kind is not one.VAR_KEYWORD
+    }
+    decided = {"self", "scheduler", "name", "security", "worker_command", "worker_extra_args"}
+    return found - decided - {"extra", "nanny"}
+
+
 class Slurm:
     """Workers as jobs of a SLURM queue, by dask-jobqueue; the scheduler is in this process.
 
@@ -232,6 +248,11 @@ class Slurm:
         self.security = security
         self._slurm = dict(options.get("slurm", {}))
         self._jobs = self._slurm.pop("jobs", 1)
+        if strange := set(self._slurm) - _slurm_options():
+            raise UsageError(
+                f"[slurm] {', '.join(sorted(strange))}: no such option; allowed: jobs, "
+                f"{', '.join(sorted(_slurm_options()))}."
+            )
         worker = options.get("worker", {})
         if not isinstance(worker, dict) or set(worker) - WORKER_KEYS:
             raise UsageError(f"[worker]: allowed: {', '.join(sorted(WORKER_KEYS))}.")

@@ -18,6 +18,7 @@ from harness.records.models import Manifest
 from harness.records.sameness import in_short, unlike
 from harness.records.store import MANIFEST, read_run
 from harness.run import loop as runner
+from harness.run.loop import Crew
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import new_plan
 from harness.run.progress import Tables
@@ -103,6 +104,7 @@ def carry_out(
     resume: bool,
     announce: Callable[[str], None],
     tables: Tables | None = None,
+    crew: Crew | None = None,
 ) -> tuple[Path, int]:
     """Run every point that is not complete; returns the sweep's folder and an exit code.
 
@@ -110,7 +112,7 @@ def carry_out(
         options: of every run; `name` is the sweep's, `settings` are the same in every run.
         axes: setting -> values. resume: go on with an existing sweep.
         announce: told of every point before it begins.
-        tables: what a terminal shows of a run so far.
+        tables: what a terminal shows of a run so far. crew: who measures, see `run.loop.start`.
     Raises: UsageError before anything is written if a point is no workload, an engine unknown, or
         the sweep was started with other engines, repeats, seeds or anything else.
     """
@@ -125,7 +127,7 @@ def carry_out(
     for number, point in enumerate(plan, start=1):
         announce(f"point {number} of {len(plan)}: {', '.join(point.settings)}")
         try:
-            codes.append(_run_point(options, folder, point, tables))
+            codes.append(_run_point(options, folder, point, tables, crew))
         except BenchError:
             _forget_if_empty(folder)
             raise
@@ -198,10 +200,16 @@ def _told(axes: dict[str, list[str]]) -> str:
     return " ".join(f"{key}={','.join(values)}" for key, values in axes.items())
 
 
-def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Tables | None) -> int:
+def _run_point(
+    options: RunOptions,
+    folder: Path,
+    point: Combination,
+    tables: Tables | None,
+    crew: Crew | None,
+) -> int:
     if not files.is_regular(folder / point.name / MANIFEST):
         ours = replace(_options_of(options, point), results=folder)
-        return runner.start(ours, tables).exit_code
+        return runner.start(ours, tables, crew).exit_code
     found = read_run(folder / point.name)
     if not found.pending_blocks():
         valid, finished = found.valid(), found.finished()
@@ -213,6 +221,7 @@ def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Ta
         wait=options.wait,
         trust=options.trust,
         tables=tables,
+        crew=crew,
     ).exit_code
 
 

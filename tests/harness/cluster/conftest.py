@@ -161,9 +161,9 @@ def cluster(home, fakes, monkeypatch):
                 self.scheduler.nodes[f"tcp://{name}:1"] = Node(name, worker, **node)
             return [self.scheduler.nodes[f"tcp://{name}:1"] for name in names]
 
-        def run(self, **more):
+        def run(self, patience=NOW, **more):
             chosen = fakes("a=seeded:0", "bb=seeded:0", **more)
-            return loop.start(chosen, crew=Cluster(Anywhere(), NOW))
+            return loop.start(chosen, crew=Cluster(Anywhere(), patience))
 
         def resume(self, **more):
             return loop.resume(home / "results", "r", crew=Cluster(Anywhere(), NOW), **more)

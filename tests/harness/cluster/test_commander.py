@@ -1,16 +1,21 @@
 """What the commander makes of machines that come, go, return, lie and differ; without Dask."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from harness.analysis.analysis import analyze
 from harness.cluster import tasks
+from harness.cluster.commander import Cluster
 from harness.errors import UsageError
 from harness.machine import host
 from harness.records.store import RECORDS, read_run
+from harness.report.sweep import read_sweep, write_sweep_report
 from harness.run import loop
 from harness.run.loop import DONE
+from harness.run.sweep import carry_out, parse_axes
+from tests.harness.cluster.conftest import NOW, Anywhere
 
 
 def states(folder):
@@ -90,7 +95,8 @@ def test_block_of_a_machine_that_stays_away_begins_anew_on_another(cluster):
 def test_connection_that_breaks(cluster, at):
     cluster.machines("a", "b")
     cluster.scheduler.breaks_at = at
-    run = check_complete(cluster.run(repeats=4), 4)
+    patience = replace(NOW, look_s=0.5)  # it is made again at once, whenever the next look is due
+    run = check_complete(cluster.run(patience, repeats=4), 4)
     assert cluster.scheduler.links == 2
     assert all(told.count("finished") == 1 for told in states(run.folder).values())
 
@@ -200,3 +206,27 @@ def test_data_set_that_a_worker_lacks_is_sent_to_it(cluster, monkeypatch, capsys
     check_complete(cluster.run(repeats=2), 2)
     assert sent == [("tiny", 10, 4), "stored"]
     assert "sending data set 'tiny' to tcp://a:1." in capsys.readouterr().err
+
+
+def test_points_of_a_sweep_are_shared_and_no_curve_joins_two_machines(cluster, fakes):
+    cluster.machines("a", "b")
+    options = replace(fakes("a=seeded:0", "bb=seeded:0", repeats=4), name="s", verify=False)
+    crew = Cluster(Anywhere(), NOW)
+    with crew.stay():
+        folder, code = carry_out(
+            options,
+            parse_axes(["training.batch_size=1,4"]),
+            resume=False,
+            announce=lambda text: None,
+            crew=crew,
+        )
+    assert code == DONE
+    sweep = read_sweep(folder)
+    assert sweep.measured == 2
+    assert sweep.settings == ["training.batch_size", "machine"]
+    assert {values["machine"] for values, _ in sweep.found} == {"a" * 12, "b" * 12}
+    for rest, panel in sweep.panels():
+        assert rest in {f"machine = {name * 12}" for name in "ab"}
+        assert all(analysis.machines == {} for _, analysis in panel)
+    text = write_sweep_report(sweep).joinpath("report.md").read_text()
+    assert "2 of 2 points measured" in text

@@ -59,7 +59,8 @@ def install(*, scheduler: bool = False) -> None:
 
     _Unpickler.allowed = ALLOWED | OF_SCHEDULER if scheduler else ALLOWED
     # the name that its own `loads` looks up, wherever that has been imported to
-    theirs.pickle = types.SimpleNamespace(  # type: ignore[assignment]
+    module: Any = theirs
+    module.pickle = types.SimpleNamespace(
         loads=loads,
         dumps=pickle.dumps,
         Pickler=pickle.Pickler,

@@ -160,7 +160,7 @@ class Local:
 def _scheduler(port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"),
-        *("--port", str(port), "--no-dashboard", "--no-show"),
+        *("--port", str(port), "--no-dashboard", "--dashboard-address", ":0", "--no-show"),
         *("--preload", "harness.cluster.preload", "--preload", "harness.cluster.orphan"),
     ]
 

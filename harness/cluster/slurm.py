@@ -65,7 +65,7 @@ class Slurm:
 
         try:
             settings = self._settings()
-            scheduler = {"dashboard": False, **settings.pop("scheduler_options", {})}
+            scheduler = {"dashboard_address": ":0", **settings.pop("scheduler_options", {})}
             return SLURMCluster(security=self.security, scheduler_options=scheduler, **settings)
         except (TypeError, ValueError) as error:
             raise UsageError(f"[slurm]: {' '.join(str(error).split())}.") from error

@@ -9,6 +9,9 @@ import typer
 
 from harness.cli._options import ClusterTls, Commands, EnginePaths
 
+# what dask-jobqueue writes into a job, in Dask's own words; some of it means nothing here
+Unseen = Annotated[str, typer.Option(hidden=True)]
+
 
 def register(app: typer.Typer) -> None:
     """Add `bench worker`."""
@@ -31,15 +34,21 @@ def worker(
         typer.Option(min=1, help="End if no scheduler answers for so many seconds."),
     ] = None,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
-    nthreads: Annotated[int, typer.Option(hidden=True)] = 1,
-    memory_limit: Annotated[str, typer.Option(hidden=True)] = "",
-    local_directory: Annotated[str, typer.Option(hidden=True)] = "",
+    interface: Unseen = "",
+    tls_ca_file: Unseen = "",
+    tls_cert: Unseen = "",
+    tls_key: Unseen = "",
+    nthreads: Unseen = "",
+    memory_limit: Unseen = "",
+    local_directory: Unseen = "",
+    protocol: Unseen = "",
 ) -> int:
     """Wait at a scheduler for blocks of `bench run --cluster`, and measure them one at a time.
 
     It runs engines that it finds here or that --command gives, and nothing that it is sent.
     """
-    from harness.cluster.site import ADDRESS, needs, read_security
+    from harness.cluster.needs import needs
+    from harness.cluster.site import ADDRESS, read_security, security_of
     from harness.errors import UsageError
 
     needs("distributed")
@@ -60,4 +69,13 @@ def worker(
         me.folder = folder
     if with_parent:
         end_with_parent()
-    return serve(scheduler, me, security=read_security(cluster_tls), death_timeout_s=death_timeout)
+    security = read_security(cluster_tls)
+    if tls_ca_file:
+        security = security_of({"ca_file": tls_ca_file, "cert": tls_cert, "key": tls_key})
+    return serve(
+        scheduler,
+        me,
+        security=security,
+        death_timeout_s=death_timeout,
+        interface=interface or None,
+    )

@@ -11,19 +11,17 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.util import find_spec
-from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.cluster.needs import needs
 from harness.errors import UsageError
 
 ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^\s/]+:\d{1,5}")
 LOCAL = re.compile(r"local:(\d{1,3})")
 RESTART_S = 0.2
 TLS_KEYS = {"ca_file", "cert", "key"}
-SLURM_KEYS = {"slurm", "worker", "tls"}
-WORKER_KEYS = {"commands", "engine_paths"}
+SLURM_KEYS = {"slurm", "worker"}
 
 
 class Site(Protocol):
@@ -54,17 +52,13 @@ def site(
     if (match := LOCAL.fullmatch(text)) and 1 <= int(match[1]) <= 64:
         return Local(int(match[1]), security, tuple(commands), tuple(engine_paths))
     if text.endswith(".toml"):
+        from harness.cluster.slurm import Slurm
+
         return Slurm(read_toml(Path(text), SLURM_KEYS), security, commands, engine_paths)
     raise UsageError(
         f"--cluster '{text}': expected tcp://scheduler:8786 (or tls://), local:2, or a file "
         "such as slurm.toml."
     )
-
-
-def needs(module: str) -> None:
-    """Raises: UsageError naming the extra, where a package of it is not installed."""
-    if find_spec(module) is None:
-        raise UsageError(f"--cluster needs {module}: pip install 'myad-bench[cluster]'.")
 
 
 def read_security(path: Path | None) -> Any:
@@ -77,12 +71,17 @@ def read_security(path: Path | None) -> Any:
     given = read_toml(path, TLS_KEYS)
     if set(given) != TLS_KEYS:
         raise UsageError(f"{path}: needs {', '.join(sorted(TLS_KEYS))}, each a path.")
-    from distributed.security import Security
-
     files = {key: str((path.parent / str(value)).resolve()) for key, value in given.items()}
     for key, file in files.items():
         if not Path(file).is_file():
             raise UsageError(f"{path}: {key}: there is no file {file}.")
+    return security_of(files)
+
+
+def security_of(files: dict[str, str]) -> Any:
+    """Dask's TLS settings from the paths of ca_file, cert and key, the same for every role."""
+    from distributed.security import Security
+
     roles = {
         f"tls_{role}_{part}": files[part]
         for role in ("client", "worker", "scheduler")
@@ -161,7 +160,7 @@ class Local:
 def _scheduler(port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"),
-        *("--port", str(port), "--no-dashboard", "--no-show"),
+        *("--port", str(port), "--no-dashboard", "--dashboard-address", ":0", "--no-show"),
         *("--preload", "harness.cluster.preload", "--preload", "harness.cluster.orphan"),
     ]
 
@@ -213,81 +212,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
     if process.stdin is not None:
         process.stdin.close()
-
-
-def _slurm_options() -> set[str]:
-    """Names of what a job of dask-jobqueue can be given, less what is decided here."""
-    from dask_jobqueue.core import Job
-    from dask_jobqueue.slurm import SLURMJob
-
-    found = {
-        name
-        for kind in (Job, SLURMJob)
-        for name, one in signature(kind.__init__).parameters.items()
-        if one.kind is not one.VAR_KEYWORD
-    }
-    decided = {"self", "scheduler", "name", "security", "worker_command", "worker_extra_args"}
-    return found - decided - {"extra", "nanny"}
-
-
-class Slurm:
-    """Workers as jobs of a SLURM queue, by dask-jobqueue; the scheduler is in this process.
-
-    options: the tables of the file: `slurm` (as of dask_jobqueue.SLURMCluster, and `jobs`: how
-    many), `worker` (commands, engine_paths on the nodes), `tls`.
-    """
-
-    def __init__(
-        self,
-        options: dict[str, Any],
-        security: Any,
-        commands: Sequence[str],
-        engine_paths: Sequence[Path],
-    ) -> None:
-        needs("dask_jobqueue")
-        self.security = security
-        self._slurm = dict(options.get("slurm", {}))
-        self._jobs = self._slurm.pop("jobs", 1)
-        if strange := set(self._slurm) - _slurm_options():
-            raise UsageError(
-                f"[slurm] {', '.join(sorted(strange))}: no such option; allowed: jobs, "
-                f"{', '.join(sorted(_slurm_options()))}."
-            )
-        worker = options.get("worker", {})
-        if not isinstance(worker, dict) or set(worker) - WORKER_KEYS:
-            raise UsageError(f"[worker]: allowed: {', '.join(sorted(WORKER_KEYS))}.")
-        self._commands = [*commands, *worker.get("commands", [])]
-        self._paths = [*map(str, engine_paths), *worker.get("engine_paths", [])]
-
-    def cluster(self) -> Any:
-        """The cluster before any job of it. Raises: UsageError for an option that it refuses."""
-        from dask_jobqueue import SLURMCluster
-
-        try:
-            return SLURMCluster(
-                **{"cores": 1, "memory": "4GB", "processes": 1, **self._slurm},
-                python=self._slurm.get("python", sys.executable),
-                security=self.security,
-                worker_command="harness.cli worker",
-                worker_extra_args=self._arguments(),
-                death_timeout=self._slurm.get("death_timeout", 120),
-            )
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"[slurm]: {' '.join(str(error).split())}.") from error
-
-    def _arguments(self) -> list[str]:
-        import shlex
-
-        found = []
-        for text in self._commands:
-            found += ["--command", shlex.quote(text)]
-        for path in self._paths:
-            found += ["--engine-path", shlex.quote(path)]
-        return found
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[str]:
-        """See Site."""
-        with self.cluster() as cluster:
-            cluster.scale(jobs=self._jobs)
-            yield cluster.scheduler_address

@@ -29,11 +29,17 @@ QUIET = {
 
 
 def serve(
-    address: str, me: tasks.Worker, *, security: Any = None, death_timeout_s: float | None = None
+    address: str,
+    me: tasks.Worker,
+    *,
+    security: Any = None,
+    death_timeout_s: float | None = None,
+    interface: str | None = None,
 ) -> int:
     """Work for the scheduler at `address` until SIGINT or SIGTERM; returns an exit code.
 
-    A scheduler that goes is waited for, for `death_timeout_s` seconds or for ever.
+    A scheduler that goes is waited for, for `death_timeout_s` seconds or for ever. interface: the
+    network's, where there are several.
     """
     import dask
 
@@ -41,17 +47,18 @@ def serve(
     guard.install()
     dask.config.set(QUIET)
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    return asyncio.run(_serve(address, me.name, security, death_timeout_s))
+    how = {"name": me.name, "security": security, "interface": interface}
+    return asyncio.run(_serve(address, how, death_timeout_s))
 
 
-async def _serve(address: str, name: str, security: Any, death_timeout_s: float | None) -> int:
+async def _serve(address: str, how: dict[str, Any], death_timeout_s: float | None) -> int:
     leaving = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: a signal ends it at once
             asyncio.get_running_loop().add_signal_handler(number, leaving.set)
     seen = time.monotonic()
     while not leaving.is_set():
-        if await _stay(address, name, security, leaving):
+        if await _stay(address, how, leaving):
             seen = time.monotonic()
         elif death_timeout_s is not None and time.monotonic() - seen > death_timeout_s:
             print(f"bench: no scheduler at {address}.", file=sys.stderr)
@@ -61,25 +68,24 @@ async def _serve(address: str, name: str, security: Any, death_timeout_s: float 
     return 0
 
 
-async def _stay(address: str, name: str, security: Any, leaving: asyncio.Event) -> bool:
+async def _stay(address: str, how: dict[str, Any], leaving: asyncio.Event) -> bool:
     """Be a worker until the scheduler goes or this process is to end; False if none is there."""
     from distributed import Worker
 
     try:
         worker = await Worker(
             address,
-            name=name,
             nthreads=1,
             resources={RESOURCE: 1},
             memory_limit=0,
-            security=security,
             dashboard=False,
             death_timeout=10,
+            **how,
         )
     except (OSError, TimeoutError, ValueError):
         return False
     guard.close_doors(worker)
-    print(f"bench: {name} waits at {address}.", file=sys.stderr)
+    print(f"bench: {how['name']} waits at {address}.", file=sys.stderr)
     gone, asked = (asyncio.ensure_future(w) for w in (worker.finished(), leaving.wait()))
     await asyncio.wait((gone, asked), return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()

@@ -1,6 +1,7 @@
 """Dask itself: a scheduler and workers as processes, a run over them, and what they refuse."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.data.cache import ARRAYS, CACHE_VARIABLE
 from harness.data.load import load
 from harness.errors import UsageError
@@ -28,6 +30,7 @@ from harness.run.plan import new_plan
 
 ROOT = Path(__file__).resolve().parents[3]
 WITHIN_S = 120.0
+PEM = {"ca_file": "ca", "cert": "cert", "key": "key"}
 
 
 def wait_for(condition):
@@ -199,7 +202,7 @@ def test_a_scheduler_that_is_not_there(fakes):
 
 def test_job_of_a_slurm_queue(tmp_path):
     """What would be handed to sbatch."""
-    from harness.cluster.site import Slurm
+    from harness.cluster.slurm import Slurm
 
     slurm = Slurm(
         {
@@ -211,9 +214,32 @@ def test_job_of_a_slurm_queue(tmp_path):
         ("mine=./engine --fast",),
         (),
     )  # fmt: skip
-    with slurm.cluster() as cluster:
-        script = cluster.job_script()
+    script = slurm.job("tcp://10.0.0.1:8786")
     assert "#SBATCH -p bench" in script
     assert "#SBATCH --exclusive" in script
     assert "-m harness.cli worker tcp://" in script
     assert "--command 'mine=./engine --fast' --engine-path '/scratch/my engines'" in script
+
+
+def test_a_job_of_slurm_is_a_worker(tmp_path, monkeypatch):
+    """Its command line, TLS and interface and all, is one that `bench worker` takes."""
+    from harness.cluster.site import security_of
+    from harness.cluster.slurm import Slurm
+
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        (tmp_path / name).write_text("made")
+    files = {key: str(tmp_path / f"{name}.pem") for key, name in PEM.items()}
+    options = {"slurm": {"interface": "lo", "protocol": "tls://"}}
+    slurm = Slurm(options, security_of(files), ("mine=./engine --fast",), ())
+    template = slurm.job("tls://10.0.0.1:8786")
+    line = next(line for line in template.splitlines() if "harness.cli" in line)
+    seen = []
+    monkeypatch.setattr("harness.cluster.worker.serve", lambda *a, **k: seen.append((a, k)) or 0)
+    arguments = shlex.split(line.partition("harness.cli ")[2])
+    assert cli.main(arguments) == 0
+    ((address, me), given) = seen[0]
+    assert address == "tls://10.0.0.1:8786"
+    assert me.commands == ("mine=./engine --fast",)
+    assert given["interface"] == "lo"
+    assert given["death_timeout_s"] == 120
+    assert given["security"].get_tls_config_for_role("worker")["key"] == files["key"]

@@ -6,8 +6,10 @@ from harness import cli
 
 pytest.importorskip("distributed", reason="distributed not installed (extra 'cluster')")
 
-from harness.cluster import site as sites
-from harness.cluster.site import Local, Scheduler, Slurm, read_security, site
+from harness.cluster import needs
+from harness.cluster.site import Local, Scheduler, read_security, site
+from harness.cluster.slurm import Slurm
+from harness.errors import UsageError
 
 TLS = 'ca_file = "ca.pem"\ncert = "cert.pem"\nkey = "key.pem"\n'
 
@@ -84,7 +86,7 @@ def test_wrong_usage_of_a_worker_is_one_line(files, capsys, arguments, complaint
 
 
 def test_without_the_extra_its_name_is_told(files, capsys, monkeypatch):
-    monkeypatch.setattr(sites, "find_spec", lambda name: None)
+    monkeypatch.setattr(needs, "find_spec", lambda name: None)
     assert cli.main(["run", "--cluster", "local:2"]) == 2
     assert "pip install 'myad-bench[cluster]'" in capsys.readouterr().err
     assert cli.main(["worker", "tcp://node0:8786"]) == 2
@@ -92,5 +94,5 @@ def test_without_the_extra_its_name_is_told(files, capsys, monkeypatch):
 
 
 def test_options_of_slurm_that_it_does_not_know(files):
-    with pytest.raises(sites.UsageError, match=r"\[slurm\] colour: no such option; .*walltime"):
+    with pytest.raises(UsageError, match=r"\[slurm\] colour: no such option; .*walltime"):
         Slurm({"slurm": {"colour": "red"}}, None, (), ())

@@ -2,7 +2,10 @@
 #   make bench    install if needed, measure the quick preset ten times, show the report
 #   make paper    the paper preset, full size (about an hour, nearly all of it TensorFlow)
 #   make test     install if needed, run the tests
+#   make cluster-faults BLOCKS=200 KILLS=25 SEED=0   a cluster here whose processes are killed
 #   make programs COUNT=10000 SEED=0   random programs, compiled against eager
+#   make fuzz MINUTES=60 SEED=0        everything that is read of engines and strangers, changed
+#   make mutants  harness and gradient rules, broken on purpose: which break does no test notice?
 #   make check    ruff and mypy
 #   make install  the virtual environment .venv, from requirements.lock, TensorFlow included
 #   make peers    the rival engines PyTorch and JAX, into the same environment
@@ -29,8 +32,11 @@ endef
 
 COUNT ?= 10000
 SEED ?= 0
+MINUTES ?= 60
+BLOCKS ?= 200
+KILLS ?= 25
 
-.PHONY: install peers bench paper smoke test programs lowest check wheel wheel-smoke clean
+.PHONY: install peers bench paper smoke test programs cluster-faults fuzz mutants lowest check wheel wheel-smoke clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -68,6 +74,15 @@ test: $(STAMP)
 
 programs: $(STAMP)
 	$(BIN)/python -m tests.myad.random_programs --count $(COUNT) --seed $(SEED)
+
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.harness.fuzz --minutes $(MINUTES) --seed $(SEED)
+
+mutants: $(STAMP)
+	.ci/mutants $(BIN)/python
+
+cluster-faults: $(STAMP)
+	$(BIN)/python -m tests.harness.cluster.faults --blocks $(BLOCKS) --kills $(KILLS) --seed $(SEED)
 
 # Python 3.11 or 3.12: older versions of NumPy and llvmlite have no wheels for newer ones.
 lowest: $(LOWEST)/installed

@@ -17,6 +17,12 @@ class UsageError(BenchError):
     exit_code = 2
 
 
+class Interrupted(BenchError):
+    """A signal asked the command to end, and it has, with all that it had started."""
+
+    exit_code = 130
+
+
 class NothingMeasuredError(BenchError):
     """No trial is valid, so there is no number to give."""
 

@@ -1,15 +1,17 @@
 """Do two engines predict alike? Image by image, from the predictions saved in each trial."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from harness.records.models import Trial
 from harness.records.store import TEST_LABELS, Run
+from harness.safe import arrays
 from harness.stats import mcnemar
 
 PREDICTIONS = "predictions.npy"
+MOST_BYTES = 1 << 28  # one byte per test image
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ def agreements(run: Run, pairs: list[tuple[Trial, Trial]]) -> list[Agreement]:
     return found
 
 
+def mirrored(found: Agreement) -> Agreement:
+    """The same of B and A."""
+    return replace(found, only_a=found.only_b, only_b=found.only_a)
+
+
 def _agreement(
     block: int, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray | None
 ) -> Agreement:
@@ -52,10 +59,8 @@ def _agreement(
 
 def _load(path: Path) -> np.ndarray | None:
     """One class per image; None if the file is not there or is no such array."""
-    if not path.is_file():
-        return None
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        found = arrays.read_npy(path, MOST_BYTES)
+    except (OSError, arrays.ArrayError):
         return None  # a damaged file of a finished trial: its accuracy stands in the record
     return found if found.ndim == 1 else None

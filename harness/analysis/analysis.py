@@ -1,19 +1,22 @@
 """From the records of a run to summaries and comparisons, corrected for their number."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 
-from harness.analysis.agreement import Agreement, agreements
+from harness.analysis import machines
+from harness.analysis.agreement import Agreement, agreements, mirrored
 from harness.analysis.metrics import METRICS, RATIO_METRICS, Metric
 from harness.analysis.seeds import Accuracy, Spread, accuracies, by_epoch, is_asked, last_epoch
+from harness.errors import UsageError
 from harness.records.models import Margins, Trial
 from harness.records.store import Run, read_run
 from harness.stats import (
     AccuracyDifference,
+    Across,
     Ratio,
     Summary,
     accuracy_difference,
@@ -22,6 +25,7 @@ from harness.stats import (
     paired_ratio,
     summarize,
 )
+from harness.stats.paired import LARGE
 
 MOST_FAILURES = 0.1  # with a larger share of failed trials a ratio is no result
 
@@ -55,6 +59,10 @@ class Analysis:
     inverse of (a, b). accuracies: the same for accuracy, paired over all seeds that both engines
     have, timed or not; agreements: for the predictions of each block. made: how many comparisons
     the correction counts (each unordered pair and metric once). found: every accuracy of the run.
+
+    Of a run of several machines, machines: fingerprint -> the analysis of what that one measured;
+    across: (a, b) -> metric key -> the line over them. The run's own summaries then hold nothing
+    but accuracies, and its ratios are withheld.
     """
 
     run: Run
@@ -66,6 +74,8 @@ class Analysis:
     agreements: dict[tuple[str, str], list[Agreement]]
     made: int
     found: list[Accuracy]
+    machines: dict[str, "Analysis"] = field(default_factory=dict)
+    across: dict[tuple[str, str], dict[str, Across | None]] = field(default_factory=dict)
 
     @property
     def margins(self) -> Margins:
@@ -76,7 +86,7 @@ class Analysis:
     def valid_blocks(self) -> int:
         """Blocks in which every engine's trial is valid."""
         valid = {(t.block, t.engine) for t in self.run.valid()}
-        blocks = range(self.run.manifest.repeats)
+        blocks = {p.block for p in self.run.manifest.schedule if not p.warmup}
         return sum(all((block, name) in valid for name in self.engines) for block in blocks)
 
     @property
@@ -109,8 +119,8 @@ def analyze(folder: Path) -> Analysis:
     return analyze_run(read_run(folder))
 
 
-def analyze_run(run: Run) -> Analysis:
-    """The analysis of a run that has been read."""
+def analyze_run(run: Run, *, t_alone: bool = False) -> Analysis:
+    """The analysis of a run that has been read. t_alone: without resampling, see `paired_ratio`."""
     engines = [entry.name for entry in run.manifest.engines]
     valid = run.valid()
     of_engine = {name: [t for t in valid if t.engine == name] for name in engines}
@@ -119,29 +129,80 @@ def analyze_run(run: Run) -> Analysis:
     }
     found = accuracies(run)
     trained = last_epoch(run, found)
-    comparisons, made = _corrected(_compare_all(run, engines, of_engine))
+    many = len(run.finished()) > LARGE * len(engines)
+    parts = {name: analyze_run(part, t_alone=many) for name, part in machines.apart(run).items()}
+    pooled = f"measured on {len(parts)} machines, which are never pooled." if parts else ""
+    compared = {} if parts else of_engine
+    comparisons, made = _corrected(_compare_all(run, engines, compared, pooled, t_alone=t_alone))
     return Analysis(
         run=run,
         engines=engines,
-        summaries={name: _summaries(trials) for name, trials in of_engine.items()},
+        summaries={
+            name: _summaries(trials, pooled=bool(parts)) for name, trials in of_engine.items()
+        },
         failures=failures,
         comparisons=comparisons,
         accuracies={
             (a, b): _accuracy(trained, a, b, run.manifest.margins)
             for a, b in permutations(engines, 2)
         },
-        agreements={
-            (a, b): agreements(run, paired(of_engine[a], of_engine[b]))
-            for a, b in permutations(engines, 2)
-        },
-        made=made,
+        agreements=_agreements(run, engines, of_engine, parts),
+        made=made + sum(part.made for part in parts.values()),
         found=found,
+        machines=parts,
+        across=_across(parts, engines),
     )
 
 
-def _summaries(trials: list[Trial]) -> dict[str, Summary]:
+def one_machine(analysis: Analysis, what: str) -> Analysis:
+    """The analysis of a run of one machine. Raises: UsageError for one of several."""
+    if analysis.machines:
+        names = ", ".join(analysis.machines)
+        raise UsageError(
+            f"{what} {analysis.run.manifest.run}: it was measured on {len(analysis.machines)} "
+            f"machines ({names}), whose seconds are never pooled; `bench report` tells of each."
+        )
+    return analysis
+
+
+def _agreements(
+    run: Run,
+    engines: list[str],
+    of_engine: dict[str, list[Trial]],
+    parts: dict[str, Analysis],
+) -> dict[tuple[str, str], list[Agreement]]:
+    """Both orders of every pair; the files of predictions are read once."""
+    table: dict[tuple[str, str], list[Agreement]] = {}
+    for a, b in permutations(engines, 2):
+        if (b, a) in table:
+            table[a, b] = [mirrored(found) for found in table[b, a]]
+        elif parts:
+            own = [found for part in parts.values() for found in part.agreements[a, b]]
+            table[a, b] = sorted(own, key=lambda found: found.block)
+        else:
+            table[a, b] = agreements(run, paired(of_engine[a], of_engine[b]))
+    return table
+
+
+def _across(
+    parts: dict[str, Analysis], engines: list[str]
+) -> dict[tuple[str, str], dict[str, Across | None]]:
+    """Both orders of every pair of engines; nothing where one machine has measured."""
+    table: dict[tuple[str, str], dict[str, Across | None]] = {}
+    for a, b in permutations(engines, 2) if parts else ():
+        pairs = {
+            name: paired(*([t for t in part.run.valid() if t.engine == e] for e in (a, b)))
+            for name, part in parts.items()
+        }
+        table[a, b] = {m.key: machines.across(pairs, m) for m in RATIO_METRICS}
+    return table
+
+
+def _summaries(trials: list[Trial], *, pooled: bool) -> dict[str, Summary]:
+    """pooled: the trials are of several machines: of their times there is no summary."""
     ordered = sorted(trials, key=lambda t: t.block)
-    return {m.key: summarize(_values(ordered, m)) for m in METRICS}
+    kept = {m.key: ordered if m.quantity.is_share or not pooled else [] for m in METRICS}
+    return {m.key: summarize(_values(kept[m.key], m)) for m in METRICS}
 
 
 def _values(trials: list[Trial], metric: Metric) -> list[float]:
@@ -174,17 +235,23 @@ def speed_verdict(ratio: Ratio, metric: Metric, margin: float, withheld: str) ->
 
 
 def _compare_all(
-    run: Run, engines: list[str], of_engine: dict[str, list[Trial]]
+    run: Run,
+    engines: list[str],
+    of_engine: dict[str, list[Trial]],
+    pooled: str,
+    *,
+    t_alone: bool,
 ) -> dict[tuple[str, str], dict[str, Comparison]]:
     """Every ordered pair; the second of a pair is worked out from swapped values."""
     margin = run.manifest.margins.time_share
     table = {}
     for a, b in permutations(engines, 2):
-        pairs = paired(of_engine[a], of_engine[b])
+        pairs = paired(of_engine.get(a, []), of_engine.get(b, []))
         told = filter(None, (too_many_failures(run, name) for name in (a, b)))
-        withheld = " ".join(f"{text}, more than 1 in 10." for text in told)
+        withheld = pooled or " ".join(f"{text}, more than 1 in 10." for text in told)
         table[a, b] = {
-            m.key: _compare(a, b, m, pairs, margin=margin, withheld=withheld) for m in RATIO_METRICS
+            m.key: _compare(a, b, m, pairs, margin=margin, withheld=withheld, t_alone=t_alone)
+            for m in RATIO_METRICS
         }
     return table
 
@@ -205,11 +272,14 @@ def _compare(
     *,
     margin: float,
     withheld: str,
+    t_alone: bool,
 ) -> Comparison:
     calm = [(x, y) for x, y in pairs if not (x.disturbed or y.disturbed)]
-    ratio = paired_ratio(*known_values(pairs, metric))
+    ratio = paired_ratio(*known_values(pairs, metric), t_alone=t_alone)
     verdict = speed_verdict(ratio, metric, margin, withheld)
-    undisturbed = paired_ratio(*known_values(calm, metric)) if len(calm) < len(pairs) else None
+    undisturbed = None
+    if len(calm) < len(pairs):
+        undisturbed = paired_ratio(*known_values(calm, metric), t_alone=t_alone)
     return Comparison(a, b, metric, ratio, verdict, withheld, undisturbed=undisturbed)
 
 

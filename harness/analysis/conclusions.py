@@ -2,8 +2,8 @@
 
 from harness import units
 from harness.analysis.analysis import Analysis, Comparison
-from harness.analysis.metrics import BY_KEY
-from harness.stats import accuracy_word
+from harness.analysis.metrics import BY_KEY, Metric
+from harness.stats import Across, accuracy_word, decide
 
 TWOFOLD = 1.5  # below this a difference reads better as per cent than as "1.07 times"
 
@@ -17,7 +17,10 @@ def conclusions(analysis: Analysis) -> list[str]:
     if not analysis.run.valid():
         return ["No trial is valid, so nothing was measured."]
     if not analysis.rivals:
-        return [alone(analysis, analysis.baseline)]
+        parts = analysis.machines or {"": analysis}
+        return [alone(part, analysis.baseline) for part in parts.values()]
+    if analysis.machines:
+        return _over_machines(analysis)
     texts = []
     for name in analysis.rivals:
         cells = analysis.comparisons[name, analysis.baseline]
@@ -25,6 +28,38 @@ def conclusions(analysis: Analysis) -> list[str]:
         texts += [sentence(cell) for cell in cells.values() if few or cell.metric.headline]
         texts.append(accuracy_sentence(name, analysis.baseline, analysis))
     return texts
+
+
+def _over_machines(analysis: Analysis) -> list[str]:
+    """Of several machines: the lines over them; seconds are told of each by the tables alone."""
+    texts = []
+    for name in analysis.rivals:
+        few = len(analysis.rivals) == 1
+        for key, found in analysis.across[name, analysis.baseline].items():
+            metric = BY_KEY[key]
+            if few or metric.headline:
+                texts.append(_across_sentence(analysis, name, metric, found))
+        texts.append(accuracy_sentence(name, analysis.baseline, analysis))
+    return texts
+
+
+def _across_sentence(analysis: Analysis, name: str, metric: Metric, found: Across | None) -> str:
+    subject = f"{name} against {analysis.baseline}, {metric.name}"
+    if found is None:
+        return f"{subject}: no machine has two blocks in which both were measured."
+    evidence = (
+        f"random effects over {units.counted(found.machines, 'machine')}, "
+        f"95 % interval {units.span(found.interval)}, I² {100 * found.i_squared:.0f} %"
+    )
+    verdict = across_verdict(found, metric, analysis.margins.time_share)
+    told = f"{verdict}, " if verdict else ""
+    return f"{subject}: {told}ratio {units.ratio(found.ratio)} ({evidence})."
+
+
+def across_verdict(found: Across, metric: Metric, margin: float) -> str | None:
+    """One of the four words for the line over machines; None for what differs and is no time."""
+    verdict = decide(found.interval, margin)
+    return None if verdict in ("faster", "slower") and not metric.quantity.is_time else verdict
 
 
 def alone(analysis: Analysis, engine: str) -> str:

@@ -12,6 +12,7 @@ from harness.analysis.analysis import (
     Analysis,
     analyze,
     known_values,
+    one_machine,
     paired,
     speed_verdict,
     too_many_failures,
@@ -85,7 +86,9 @@ def load_two_runs(
         raise UsageError(
             f"--margin {margin:g}: expected a share above 0 and up to 10, such as 0.02."
         )
-    first, second = (analyze(find_run(name, results)) for name in (base, new))
+    first, second = (
+        one_machine(analyze(find_run(name, results)), "compare") for name in (base, new)
+    )
     then, now = first.run.manifest, second.run.manifest
     chosen = now.margins.time_share if margin is None else margin
     return TwoRuns(

@@ -19,17 +19,59 @@ LAG_FROM = 8  # trials; below, an autocorrelation says nothing
 
 def warnings(analysis: Analysis) -> list[str]:
     """All warnings of a run, most serious first."""
+    if analysis.machines:
+        return _of_machines(analysis)
     return [
         *_incomplete(analysis),
         *_failed(analysis),
         *_accuracies(analysis),
         *_few_blocks(analysis),
         *_unverified(analysis),
+        *_sandboxed(analysis),
         *_disturbed(analysis),
         *_spread(analysis),
         *_schedule_effects(analysis),
         *_processes(analysis),
+        *_doctor(analysis),
         *_records(analysis),
+    ]
+
+
+def _of_machines(analysis: Analysis) -> list[str]:
+    """Of a run of several: what is of the run, then what is of each machine, by its name."""
+    texts = [
+        *_incomplete(analysis),
+        *_failed(analysis),
+        *_accuracies(analysis),
+        *_unverified(analysis),
+        *_lone(analysis),
+    ]
+    for name, part in analysis.machines.items():
+        found = [
+            *_few_blocks(part),
+            *_disturbed(part),
+            *_spread(part),
+            *_schedule_effects(part),
+            *_processes(part),
+            *_doctor(part),
+        ]
+        texts += [f"{name}: {text}" for text in found]
+    return [*texts, *_records(analysis)]
+
+
+def _lone(analysis: Analysis) -> list[str]:
+    """Machines that have no part in the line over machines."""
+    few = [name for name, part in analysis.machines.items() if part.valid_blocks < 2]
+    if not few:
+        return []
+    return [f"Fewer than two valid blocks, so not in the line over machines: {', '.join(few)}."]
+
+
+def _doctor(analysis: Analysis) -> list[str]:
+    """What the doctor said of a cluster's machine when it joined."""
+    known = analysis.run.machines.values() if len(analysis.run.machines) == 1 else ()
+    return [
+        f"bench doctor: {'; '.join(machine.findings)}." for machine in known if machine.findings
     ]
 
 
@@ -55,7 +97,7 @@ def _failed(analysis: Analysis) -> list[str]:
 def _accuracies(analysis: Analysis) -> list[str]:
     """What is missing of the accuracies beyond the blocks, and what failed of them."""
     texts = []
-    if analysis.run.points or not analysis.run.pending():
+    if analysis.run.points or not analysis.run.pending_blocks():
         left = len(analysis.run.pending_points())
         total = left + len(analysis.run.points)
         if left:
@@ -101,7 +143,21 @@ def _unverified(analysis: Analysis) -> list[str]:
     told = "; ".join(f"{f.get('engine')}, {f.get('check')}: {f.get('reason')}" for f in wrong)
     if wrong or not found.get("ok", True):
         return [f"Verification before this run found different work: {told or 'no reason given'}."]
+    named = {f.get("engine") for f in found.get("findings", [])}
+    missing = [name for name in analysis.engines if name not in named]
+    if named and missing:
+        return [f"Not verified to do the same work before this run: {', '.join(missing)}."]
     return []
+
+
+def _sandboxed(analysis: Analysis) -> list[str]:
+    kind = analysis.run.manifest.sandbox
+    if kind is None:
+        return []
+    return [
+        f"Every process ran in a sandbox ({kind}): its start, some milliseconds, is part of the "
+        "times, and its own processes are part of the peaks."
+    ]
 
 
 def verification_sentence(analysis: Analysis) -> str:

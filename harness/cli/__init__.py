@@ -26,6 +26,7 @@ import typer
 from typer.exceptions import TyperException
 
 from harness.errors import BenchError, UsageError
+from harness.safe.text import say
 
 DISTRIBUTION = "myad-bench"
 INTERRUPTED = 130
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, exit_code: int) -> int:
-    print(f"bench: {message}", file=sys.stderr)
+    say(message)
     return exit_code
 
 

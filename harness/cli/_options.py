@@ -42,7 +42,38 @@ Results = Annotated[Path, typer.Option(help="Folder of the runs.")]
 NoVerify = Annotated[
     bool, typer.Option("--no-verify", help="Do not prove first that all do the same work.")
 ]
+VerifySteps = Annotated[
+    int | None,
+    typer.Option(min=1, max=4, help="Batches of the verification before a run (default: 4)."),
+]
+VerifyEngines = Annotated[
+    str | None, typer.Option(help="Verify only these of the run's engines: names with commas.")
+]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Go on with a run of another host or user: execute its commands."),
+]
+Sandbox = Annotated[
+    bool,
+    typer.Option(
+        "--sandbox",
+        help="Engines run without network and write to their own folders alone (bwrap).",
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait while another command is measuring.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE",
+        help="Measure on the machines of a cluster: tcp://scheduler:8786, local:2 or slurm.toml.",
+    ),
+]
+ClusterTls = Annotated[
+    Path | None,
+    typer.Option(
+        "--cluster-tls", metavar="FILE", help="TOML with ca_file, cert and key of the connections."
+    ),
+]
 OneRun = Annotated[
     str | None, typer.Argument(help="A run's name or folder; the newest by default.")
 ]

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli._options import Commands, EnginePaths, Engines, Preset, Settings
+from harness.cli._options import Commands, EnginePaths, Engines, Preset, Settings, Wait
+from harness.safe.text import one_line
 
 
 class Format(StrEnum):
@@ -30,12 +31,14 @@ def curves(
     engine_path: EnginePaths = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="How many starts.")] = 3,
     seed: Annotated[int, typer.Option(min=0, max=2**30, help="The first of them.")] = 0,
+    wait: Wait = False,
     format: Annotated[Format, typer.Option(help="What standard output gets.")] = Format.table,
 ) -> int:
     """Learning curves; nothing is timed, so that they cost a measurement nothing."""
     from rich.console import Console
 
     from harness.analysis.seeds import Accuracy, by_epoch
+    from harness.machine.lock import measuring
     from harness.process.supervise import Control
     from harness.run import accuracies as drawing
     from harness.run.loop import stop_signals
@@ -55,7 +58,11 @@ def curves(
         )
     )
     control = Control()
-    with Console(stderr=True).status("training") as status, stop_signals(control):
+    with (
+        measuring(wait=wait),  # it makes the machine as busy as a run would
+        Console(stderr=True).status("training") as status,
+        stop_signals(control),
+    ):
         found = drawing.collect(
             plan,
             control,
@@ -88,4 +95,4 @@ def _print(document: dict, format: Format) -> None:
         )
     for point in document["points"]:
         if point["failure"]:
-            print(f"  {point['engine']}, seed {point['seed']}: {point['failure']}")
+            print(f"  {point['engine']}, seed {point['seed']}: {one_line(point['failure'])}")

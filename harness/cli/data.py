@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from harness.safe.text import one_line
+
 
 def register(app: typer.Typer) -> None:
     """Add the group `bench data`."""
@@ -31,7 +33,7 @@ def list_() -> None:
         else:
             state = "here"
         summary = f"{SOURCES[name].summary}; {SOURCES[name].licence}" if name in SOURCES else ""
-        print(f"{name:18} {state:30} {summary}".rstrip())
+        print(one_line(f"{name:18} {state:30} {summary}".rstrip()))
 
 
 def fetch(
@@ -78,7 +80,7 @@ def verify(
             print(f"ok    {_line(open_dataset(name))}")
         except DataError as error:
             failed += 1
-            print(f"FAIL  {name}: {error}")
+            print(one_line(f"FAIL  {name}: {error}"))
     if not (names or stored):
         print("nothing is stored yet.")
     return 1 if failed else 0

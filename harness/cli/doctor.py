@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli._options import Format, Output, Results
+from harness.safe.text import one_line
 
 LARGE_CLAIM = 0.05
 
@@ -29,20 +30,23 @@ def doctor(
     from harness.run.aa import compare_with_itself
     from harness.run.doctor import examine
 
-    findings = examine(results)
     compared = None
-    if seconds and not is_held():
+    # while another command measures, nothing is done that could disturb it
+    if is_held():
+        findings = examine(results, is_held=True)
+    else:
         with measuring(wait=False):
-            compared = compare_with_itself(seconds)
+            findings = examine(results, is_held=False)
+            compared = compare_with_itself(seconds) if seconds else None
     if format is Format.json:
         told = {"findings": [asdict(finding) for finding in findings]}
         told["self_comparison"] = asdict(compared) if compared else None  # type: ignore[assignment]
         print(json.dumps(told, indent=2))
     else:
         for finding in findings:
-            print(f"{'ok ' if finding.ok else '!  '} {finding.name:20} {finding.answer}")
+            print(f"{'ok ' if finding.ok else '!  '} {finding.name:20} {one_line(finding.answer)}")
             if not finding.ok:
-                print(f"      → {finding.advice}.")
+                print(f"      → {one_line(finding.advice)}.")
         if compared:
             _print_claim(compared)
     return 0 if all(finding.ok for finding in findings) else 1

@@ -5,6 +5,7 @@ import json
 import typer
 
 from harness.cli._options import EnginePaths, Format, Output
+from harness.safe.text import one_line
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +39,6 @@ def engines(
     width = max(map(len, found), default=0)
     for engine in found.values():
         state = "can run" if engine.can_run else "cannot run"
-        print(f"{engine.name:{width}}  {state:10}  {engine.summary}")
+        print(f"{engine.name:{width}}  {state:10}  {one_line(engine.summary)}")
         if not engine.can_run:
-            print(f"{'':{width}}  {engine.needs}")
+            print(f"{'':{width}}  {one_line(engine.needs)}")

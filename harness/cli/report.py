@@ -11,6 +11,7 @@ import typer
 
 from harness.cli._options import OneRun, Results
 from harness.errors import NothingMeasuredError
+from harness.safe.text import say
 
 
 class Format(StrEnum):
@@ -60,7 +61,7 @@ def _report_run(name: str | None, results: Path, form: Format, show: bool) -> No
     elif form is not Format.table:
         files = {Format.md: "report.md", Format.html: "index.html", Format.csv: "summary.csv"}
         sys.stdout.write((written / files[form]).read_text(encoding="utf-8"))
-    print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)
+    say(f"report written to {written / 'index.html'}")
     if show:
         webbrowser.open((written / "index.html").resolve().as_uri())
     if not analysis.run.valid():
@@ -71,4 +72,4 @@ def _report_sweep(folder: Path) -> None:
     from harness.report.sweep import read_sweep, write_sweep_report
 
     written = write_sweep_report(read_sweep(folder))
-    print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)
+    say(f"report written to {written / 'index.html'}")

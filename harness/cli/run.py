@@ -5,9 +5,25 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Results, Settings, Wait
+from harness.cli._options import (
+    Cluster,
+    ClusterTls,
+    Commands,
+    EnginePaths,
+    Engines,
+    NoVerify,
+    Results,
+    Sandbox,
+    Settings,
+    Trust,
+    VerifyEngines,
+    VerifySteps,
+    Wait,
+)
 from harness.errors import UsageError
+from harness.safe.text import one_line
 
+MOST_TRIALS = 4_000  # with more, what measures is not made to hold them all at its end
 RESUMABLE = "--resume goes on with the schedule of its run; beside it only --name, --results, "
 
 OptionalPreset = Annotated[
@@ -81,8 +97,14 @@ def run(
     cold: Cold = False,
     no_sampling: NoSampling = False,
     no_verify: NoVerify = False,
+    verify_steps: VerifySteps = None,
+    verify_engines: VerifyEngines = None,
+    sandbox: Sandbox = False,
     wait: Wait = False,
+    cluster: Cluster = None,
+    cluster_tls: ClusterTls = None,
     resume: Resume = False,
+    trust: Trust = False,
 ) -> int:
     """Measure engines on a workload: train and test, again and again, side by side."""
     fixed = {
@@ -100,6 +122,9 @@ def run(
         "cold": cold or None,
         "sampling": False if no_sampling else None,
         "verify": False if no_verify else None,
+        "verify_steps": verify_steps,
+        "verify_engines": verify_engines,
+        "sandbox": sandbox or None,
     }
     given = {key: value for key, value in fixed.items() if value is not None}
     free = {
@@ -108,8 +133,29 @@ def run(
         "engine_paths": tuple(engine_path or ()),
         "max_time_s": max_time or None,
         "wait": wait,
+        "trust": trust,
     }
-    return _finish(_carry_out(results, given, free, resume=resume))
+    crew = crew_of(cluster, cluster_tls, tuple(command or ()), tuple(engine_path or ()))
+    return _finish(_carry_out(results, given, {**free, "crew": crew}, resume=resume))
+
+
+def crew_of(
+    cluster: str | None,
+    tls: Path | None,
+    commands: tuple[str, ...],
+    engine_paths: tuple[Path, ...],
+) -> Any:
+    """Who measures: None for this machine, else a cluster's. Raises: UsageError."""
+    if cluster is None:
+        if tls is not None:
+            raise UsageError("--cluster-tls is of the connections of --cluster; give both.")
+        return None
+    from harness.cluster.site import site
+
+    where = site(cluster, tls=tls, commands=commands, engine_paths=engine_paths)
+    from harness.cluster.commander import Cluster as Crew
+
+    return Crew(where)
 
 
 def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, resume: bool):
@@ -123,11 +169,16 @@ def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, re
         given["timeout_s"] = parsing.parse_duration(given["timeout_s"], "--timeout")
     if free["max_time_s"]:
         free["max_time_s"] = parsing.parse_duration(free["max_time_s"], "--max-time")
+    crew = free.pop("crew")
     if not resume:
-        return runner.start(parsing.RunOptions(results=results, **given, **free), live_tables)
+        options = parsing.RunOptions(results=results, **given, **free)
+        return runner.start(options, live_tables, crew)
     if given:
-        raise UsageError(f"{RESUMABLE}--command, --engine-path, --max-time and --wait are allowed.")
-    return runner.resume(results, **free, tables=live_tables)
+        raise UsageError(
+            f"{RESUMABLE}--command, --engine-path, --max-time, --cluster, --wait and --trust are "
+            "allowed."
+        )
+    return runner.resume(results, **free, tables=live_tables, crew=crew)
 
 
 def live_tables(run: Any, width: int) -> list[Any]:
@@ -143,6 +194,7 @@ def _finish(ended) -> int:
     from harness.report.terminal import print_summary
 
     console = Console(stderr=True, highlight=False)
-    print_summary(ended.folder, console)
-    console.print(f"bench: {ended.sentence}", markup=False, soft_wrap=True)
+    if ended.trials <= MOST_TRIALS:
+        print_summary(ended.folder, console)
+    console.print(f"bench: {one_line(ended.sentence)}", markup=False, soft_wrap=True)
     return ended.exit_code

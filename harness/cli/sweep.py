@@ -1,13 +1,26 @@
 """`bench sweep`: one run per value of a setting."""
 
-import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli._options import Commands, EnginePaths, Engines, NoVerify, Preset, Results, Wait
-from harness.cli.run import live_tables
+from harness.cli._options import (
+    Cluster,
+    ClusterTls,
+    Commands,
+    EnginePaths,
+    Engines,
+    NoVerify,
+    Preset,
+    Results,
+    Sandbox,
+    Trust,
+    Wait,
+)
+from harness.cli.run import crew_of, live_tables
+from harness.safe.text import say
 
 
 def register(app: typer.Typer) -> None:
@@ -31,10 +44,14 @@ def sweep(
     name: Annotated[str | None, typer.Option(help="Name of the sweep, its folder.")] = None,
     results: Results = Path("results"),
     no_verify: NoVerify = False,
+    sandbox: Sandbox = False,
     wait: Wait = False,
+    cluster: Cluster = None,
+    cluster_tls: ClusterTls = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted sweep.")
     ] = False,
+    trust: Trust = False,
 ) -> int:
     """Measure one run per value, or per combination of values, and draw the curves."""
     from harness.run.options import RunOptions
@@ -53,16 +70,21 @@ def sweep(
         results=results,
         verify=not no_verify,
         wait=wait,
+        trust=trust,
+        sandbox=sandbox,
     )
-    folder, code = carry_out(
-        options,
-        parse_axes(settings),
-        resume=resume,
-        announce=lambda text: print(f"bench: {text}", file=sys.stderr),
-        tables=live_tables,
-    )
+    crew = crew_of(cluster, cluster_tls, options.commands, options.engine_paths)
+    with crew.stay() if crew is not None else nullcontext():
+        folder, code = carry_out(
+            options,
+            parse_axes(settings),
+            resume=resume,
+            announce=say,
+            tables=live_tables,
+            crew=crew,
+        )
     from harness.report.sweep import read_sweep, write_sweep_report
 
     written = write_sweep_report(read_sweep(folder))
-    print(f"bench: report written to {written / 'index.html'}", file=sys.stderr)
+    say(f"report written to {written / 'index.html'}")
     return code

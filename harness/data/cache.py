@@ -17,10 +17,13 @@ import platformdirs
 from filelock import FileLock
 
 from harness.errors import DataError
+from harness.safe.arrays import ArrayError, map_npy
+from harness.safe.files import open_regular, read
 
 CACHE_VARIABLE = "MYAD_BENCH_CACHE"
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 META = "dataset.json"
+META_CAP = 1 << 20  # bytes
 FORMAT = 1
 
 
@@ -78,13 +81,13 @@ def open_dataset(name: str) -> DataSet:
     """
     folder = dataset_folder(name)
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        meta = json.loads(read(folder / META, META_CAP))
         files, shape, classes = meta["files"], tuple(meta["input_shape"]), meta["classes"]
         counts = {part: files[f"{part}_images"]["shape"][0] for part in ("train", "test")}
         sha256 = {key: files[key]["sha256"] for key in ARRAYS}
     except FileNotFoundError as error:
         raise DataError(f"data set '{name}': not in {folder}.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise DataError(f"{folder / META}: cannot be read: {error}. Delete the folder.") from error
     paths = {key: folder / f"{key}.npy" for key in ARRAYS}
     for key, path in paths.items():
@@ -113,7 +116,7 @@ def cut(dataset: DataSet, *, train: int | None, test: int | None) -> DataSet:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal. Raises: DataError if it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
@@ -125,9 +128,11 @@ def load_array(path: Path) -> np.ndarray:
     Raises: DataError.
     """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not a readable .npy file: {error}.") from error
+        return map_npy(path)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}.") from error
+    except ArrayError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _cut_file(path: Path, sha256: str, limit: int) -> Path:

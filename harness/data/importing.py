@@ -17,6 +17,7 @@ from harness.data.idx import read_idx
 from harness.data.local import NAME as SYNTHETIC
 from harness.data.sources import SOURCES
 from harness.errors import DataError
+from harness.safe.files import open_regular
 
 ALLOWED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = {"mnist", "downloads", SYNTHETIC, *SOURCES}
@@ -225,7 +226,10 @@ def _picture(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow warns of bombs and of damaged pictures
-            with Image.open(path, formats=FORMATS) as image:
+            with (
+                open_regular(path, follow=True) as file,
+                Image.open(file, formats=FORMATS) as image,
+            ):
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(f"{path}: {image.width}x{image.height} pixels are too many.")
                 grey = image.mode in ("1", "L")

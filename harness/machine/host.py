@@ -2,17 +2,27 @@
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from harness.records.models import GitState
+from harness.machine.environment import recorded_environment
+from harness.records.models import GitState, Machine
+
+# what stays the same for as long as it is the same machine
+LASTING = (
+    "name_hash", "system", "architecture", "cpu", "physical_cores", "logical_cores",
+    "usable_cores", "max_frequency_mhz", "virtual",
+)  # fmt: skip
 
 
 def host() -> dict[str, Any]:
@@ -37,8 +47,36 @@ def host() -> dict[str, Any]:
         "memory_bytes": memory.total,
         "virtual": _hypervisor(),
         "libc": " ".join(platform.libc_ver()).strip() or None,
-        "name_hash": hashlib.sha256(platform.node().encode()).hexdigest()[:12],
+        "name_hash": name_hash(),
     }
+
+
+def name_hash() -> str:
+    """A short hash of the machine's name."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
+
+
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits for a machine, from the facts that `host` gives.
+
+    What a restart or an update may change (kernel, governor, some MB of memory) has no part in it.
+    """
+    gigabytes = round((facts.get("memory_bytes") or 0) / 2**30)
+    lasting = [facts.get(name) for name in LASTING] + [gigabytes]
+    return hashlib.sha256(json.dumps(lasting).encode()).hexdigest()[:12]
+
+
+def machine_record(name: str, findings: Sequence[str] = ()) -> Machine:
+    """This machine as a record of a cluster's run."""
+    facts = host()
+    return Machine(
+        id=fingerprint(facts),
+        name=name,
+        host=facts,
+        environment=recorded_environment(),
+        findings=list(findings),
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
 
 
 def versions() -> dict[str, str]:

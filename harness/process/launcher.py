@@ -37,13 +37,13 @@ class Log:
 
     def __init__(self, path, cap):
         self.read_end, self.write_end = os.pipe()
-        self.path, self.cap = path, cap
+        self.file, self.cap = fresh(path), cap
         self.total = self.written = 0
         self.tail = bytearray()
         self.thread = threading.Thread(target=self._copy, daemon=True)
 
     def _copy(self):
-        with open(self.path, "wb", buffering=0) as file:  # noqa: PTH123 (pathlib costs 8 ms)
+        with open(self.file, "wb", buffering=0) as file:  # noqa: PTH123 (a descriptor)
             while chunk := os.read(self.read_end, CHUNK):
                 self.total += len(chunk)
                 head = chunk[: self.cap - self.written]
@@ -61,6 +61,14 @@ class Log:
             self.written += file.write(content)
         except OSError:  # a full disk must not block the engine: its output is still drained
             self.cap = self.written
+
+
+def fresh(path):
+    """The descriptor of a new file, made before the engine runs: one that it puts there instead,
+    a link or a pipe, is never written to."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
 
 
 class Stop:
@@ -98,7 +106,11 @@ def main():
     if order is None:
         return  # the harness died before it had said what to do
     degraded = become_subreaper()
-    logs = [Log(order["stdout"], order["log_cap"]), Log(order["stderr"], order["log_cap"])]
+    try:
+        logs = [Log(order["stdout"], order["log_cap"]), Log(order["stderr"], order["log_cap"])]
+    except OSError as error:
+        answer({"event": "failed", "reason": f"{error.filename}: {error.strerror}"})
+        return
     pid, start_ns, failure = start(order, logs)
     if failure:
         answer({"event": "failed", "reason": failure})

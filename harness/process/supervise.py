@@ -21,6 +21,7 @@ from harness.machine.noise import Snapshot, snapshot
 from harness.process.timeline import Timeline
 from harness.records.models import Memory
 from harness.records.store import REPORT_CAP
+from harness.safe import files
 
 LAUNCHER = Path(__file__).with_name(
     "launcher_windows.py" if sys.platform == "win32" else "launcher.py"
@@ -50,7 +51,8 @@ class Measurement:
 
     ended: the launcher's last answer; empty if there was none, and then `failure` says why.
     stopped: "", "timeout", "hang" (alive after its result), "report" (report too large),
-    "interrupted". group_peak, group_oom_kills: of the memory group of its own, if it had one.
+    "interrupted". spoiled: how the engine changed its folder. group_peak, group_oom_kills: of the
+    memory group of its own, if it had one.
     """
 
     outer_wall_s: float
@@ -60,6 +62,7 @@ class Measurement:
     ended: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
     stopped: str = ""
+    spoiled: str = ""
     group_peak: Memory | None = None
     group_oom_kills: int = 0
 
@@ -76,14 +79,14 @@ class Watch:
     def look(self) -> str:
         """Names of the phases that ended since the last look, joined by "+"."""
         with contextlib.suppress(OSError):
-            size = self.report.stat().st_size
+            size = self.report.lstat().st_size
             if size > self.size and size <= REPORT_CAP:
                 return self._read()
             self.size = size
         return ""
 
     def _read(self) -> str:
-        with self.report.open("rb") as file:
+        with files.open_regular(self.report, below=self.report.parent.parent) as file:
             file.seek(self.size)
             content = file.read(REPORT_CAP)
         self.size += len(content)
@@ -233,7 +236,10 @@ def run_process(
     if control.stopping and seen.ended.get("stopped") == "stopped":
         seen.stopped = "interrupted"
     if limits.sample_interval_s is not None:
-        timeline.write(folder / "memory.csv")
+        try:
+            timeline.write(folder / "memory.csv", below=folder.parent)
+        except files.Refused as error:  # a full disk ends the run, a folder made a link the trial
+            seen.spoiled = str(error.strerror)
     return seen
 
 

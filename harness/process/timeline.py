@@ -7,6 +7,7 @@ the kernel offers it.
 """
 
 import csv
+import io
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from harness.records.models import Memory
+from harness.safe import files
 
 # `children` needs CONFIG_PROC_CHILDREN, which distributions set; elsewhere psutil looks everywhere
 ON_LINUX = sys.platform == "linux"
@@ -78,10 +80,16 @@ class Timeline:
         self.most_threads = max(self.most_threads, threads)
         self.rows.append((t_s, rss, pss, len(glances), threads, phase_ended))
 
-    def write(self, path: Path) -> None:
-        """Write `memory.csv`, thinned to MAX_ROWS by keeping the largest row of each group."""
+    def write(self, path: Path, *, below: Path | None = None) -> None:
+        """Write `memory.csv`, thinned to MAX_ROWS by keeping the largest row of each group.
+
+        Raises: Refused where a folder on the way from `below` has become a link.
+        """
         group = -(-len(self.rows) // MAX_ROWS) or 1
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with (
+            files.create(path, below=below) as raw,
+            io.TextIOWrapper(raw, encoding="utf-8", newline="") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             for begin in range(0, len(self.rows), group):

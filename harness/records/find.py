@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.records.store import MANIFEST, read_manifest
+from harness.safe import files
 
 DEFAULT = Path("results")
 
@@ -16,7 +17,7 @@ def find_run(name: str | None, results: Path = DEFAULT) -> Path:
     if name is None:
         return newest(results)
     for folder in (results / name, Path(name)):
-        if (folder / MANIFEST).is_file():
+        if files.is_regular(folder / MANIFEST):
             return folder
     known = ", ".join(sorted(folder.name for folder in folders(results))) or "none"
     raise UsageError(f"no run '{name}' in {results} and no such folder. Runs there: {known}.")
@@ -34,4 +35,4 @@ def folders(results: Path) -> list[Path]:
     """Folders in `results` that hold a manifest."""
     if not results.is_dir():
         return []
-    return [folder for folder in results.iterdir() if (folder / MANIFEST).is_file()]
+    return [folder for folder in results.iterdir() if files.is_regular(folder / MANIFEST)]

@@ -5,9 +5,31 @@ on this machine (the record's `degraded` says why); it is never a zero in disgui
 infinity are refused: an engine's NaN loss becomes an outcome, not a number.
 """
 
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from harness.records.fields import (
+    MOST_BLOCKS,
+    MOST_PLANNED,
+    Count,
+    Digest,
+    EngineName,
+    Facts,
+    Fraction,
+    Line,
+    Log,
+    MachineId,
+    Moment,
+    Number,
+    PhaseName,
+    RunName,
+    Seconds,
+    Seed,
+    TrialName,
+    Whole,
+    WorkloadDocument,
+)
 
 SCHEMA = 1
 
@@ -25,9 +47,7 @@ Outcome = Literal[
     "not_started",
     "interrupted",
 ]
-State = Literal["started", "finished", "interrupted"]
-Seconds = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
+State = Literal["started", "finished", "interrupted", "withdrawn"]
 
 
 class Strict(BaseModel):
@@ -45,16 +65,16 @@ class Memory(Strict):
     """
 
     bytes: Count
-    method: str
+    method: Line
     bound: Literal["exact", "lower", "sampled"]
 
 
 class Epoch(Strict):
     """One epoch as the engine reported it; `epoch` counts from 1, `loss` is the mean."""
 
-    epoch: int
+    epoch: Count
     seconds: Seconds
-    loss: float | None = None
+    loss: Number | None = None
     examples: Count
 
 
@@ -67,8 +87,8 @@ class Witnesses(Strict):
     frequency_mhz: mean frequency over the cores, before and after.
     """
 
-    load_before: float | None = None
-    load_after: float | None = None
+    load_before: Number | None = None
+    load_after: Number | None = None
     other_cpu_s: Seconds | None = None
     steal_s: Seconds | None = None
     swapped_pages: Count | None = None
@@ -76,8 +96,8 @@ class Witnesses(Strict):
     pressure_cpu_s: Seconds | None = None
     pressure_memory_s: Seconds | None = None
     pressure_io_s: Seconds | None = None
-    frequency_before_mhz: float | None = None
-    frequency_after_mhz: float | None = None
+    frequency_before_mhz: Number | None = None
+    frequency_after_mhz: Number | None = None
 
 
 class ProcessResult(Strict):
@@ -95,7 +115,7 @@ class ProcessResult(Strict):
     """
 
     outcome: Outcome
-    reason: str = ""
+    reason: Log = ""
     wall_s: Seconds | None = None
     outer_wall_s: Seconds | None = None
     user_s: Seconds | None = None
@@ -108,26 +128,26 @@ class ProcessResult(Strict):
     major_faults: Count | None = None
     voluntary_switches: Count | None = None
     involuntary_switches: Count | None = None
-    exit_code: int | None = None
-    signal: str | None = None
-    phases: dict[str, Seconds] = {}
+    exit_code: int | None = Field(default=None, ge=-(2**31), le=2**32)  # Windows: unsigned
+    signal: Line | None = None
+    phases: dict[PhaseName, Seconds] = {}
     start_up_and_exit_s: Seconds | None = None
     epochs: list[Epoch] = []
     parameters: Count | None = None
-    layers: list[str] = []
-    dtype: str | None = None
-    batch_size: int | None = None
-    threads: int | None = None
+    layers: list[Line] = Field(default=[], max_length=100)
+    dtype: Line | None = None
+    batch_size: Whole | None = None
+    threads: Whole | None = None
     threads_seen: Count | None = None
-    versions: dict[str, str] = {}
+    versions: dict[Line, Line] = Field(default={}, max_length=100)
     stdout_bytes: Count = 0
     stderr_bytes: Count = 0
-    stdout_tail: str = ""
-    stderr_tail: str = ""
+    stdout_tail: Log = ""
+    stderr_tail: Log = ""
     sampler_s: Seconds | None = None
     energy_j: Seconds | None = None
     witnesses: Witnesses = Witnesses()
-    degraded: list[str] = []
+    degraded: list[Log] = Field(default=[], max_length=100)
 
 
 class Planned(Strict):
@@ -138,17 +158,25 @@ class Planned(Strict):
     seed: of the starting weights and the shuffling, the same for every engine of the block.
     """
 
-    id: str
+    id: TrialName
     block: Count
     slot: Count
-    engine: str
-    seed: int
+    engine: EngineName
+    seed: Seed
     warmup: bool = False
+
+    @property
+    def name(self) -> str:
+        """What its id has to be in a schedule."""
+        return f"{'warmup' if self.warmup else ''}{self.block}-{self.engine}"
 
 
 class Trial(Planned):
     """One record of `trials.jsonl`: a trial at a change of its state.
 
+    machine: fingerprint of the machine that ran it, in the run of a cluster; "" is the manifest's
+    host. A trial that had finished is "withdrawn" where its machine went before the block was done:
+    the block begins anew on another one, as a ratio is of one machine.
     valid: both processes ended "ok" and every check held. failure: why not, in one sentence.
     accuracy: correct / test_count in [0, 1], recomputed from the saved predictions.
     disturbed: the machine was busy with something else; `disturbances` gives the figures.
@@ -157,16 +185,22 @@ class Trial(Planned):
 
     schema_version: Literal[1] = 1
     state: State
-    at: str
+    at: Moment
+    machine: MachineId | Literal[""] = ""
     train: ProcessResult | None = None
     test: ProcessResult | None = None
-    accuracy: float | None = Field(default=None, ge=0, le=1)
+    accuracy: Fraction | None = None
     correct: Count | None = None
     test_count: Count | None = None
     valid: bool = False
-    failure: str = ""
+    failure: Log = ""
     disturbed: bool = False
-    disturbances: list[str] = []
+    disturbances: list[Log] = Field(default=[], max_length=100)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes a trial unique in its run: its id, a warm-up's with its machine."""
+        return self.id, self.machine if self.warmup else ""
 
     @property
     def total_wall_s(self) -> float | None:
@@ -176,6 +210,13 @@ class Trial(Planned):
         if self.train.wall_s is None or self.test.wall_s is None:
             return None
         return self.train.wall_s + self.test.wall_s
+
+    @model_validator(mode="after")
+    def _valid_or_not(self) -> Self:
+        ended = [result.outcome for result in (self.train, self.test) if result is not None]
+        if self.valid and (ended != ["ok", "ok"] or self.accuracy is None or self.failure):
+            raise ValueError("valid, but a process, its good end or the accuracy is missing.")
+        return self
 
 
 class PointKey(NamedTuple):
@@ -195,14 +236,14 @@ class Point(Strict):
     """
 
     schema_version: Literal[1] = 1
-    engine: str
-    seed: int
-    epoch: int = Field(ge=1)
-    at: str
-    accuracy: float | None = Field(default=None, ge=0, le=1)
+    engine: EngineName
+    seed: Seed
+    epoch: Count = Field(ge=1)
+    at: Moment
+    accuracy: Fraction | None = None
     correct: Count | None = None
     test_count: Count | None = None
-    failure: str = ""
+    failure: Log = ""
 
     @property
     def key(self) -> PointKey:
@@ -216,24 +257,41 @@ class Point(Strict):
         return self
 
 
-class EngineEntry(Strict):
-    """An engine of the run: its argument list as shown to people ("python" stands for the
-    interpreter, paths inside the project are relative), where it was found, and the SHA-256 of
-    its file where it is a file.
+class Machine(Strict):
+    """One record of `machines.jsonl`: a machine that takes part in the run of a cluster.
+
+    id: its fingerprint, as in the trials. name: what its worker was called. host, environment: as
+    in the manifest. findings: what `bench doctor` said against it. at: when it joined, UTC.
     """
 
-    name: str
-    command: list[str]
+    schema_version: Literal[1] = 1
+    id: MachineId
+    name: Line
+    host: Facts
+    environment: dict[Line, Log] = {}
+    findings: list[Log] = Field(default=[], max_length=100)
+    at: Moment
+
+
+class EngineEntry(Strict):
+    """An engine of the run: its argument list as shown to people ("python" stands for the
+    interpreter, paths inside the project are relative), where it was found, the SHA-256 of the
+    files that it is made of, and that of the program which is started: itself, or an interpreter.
+    """
+
+    name: EngineName
+    command: list[Log] = Field(min_length=1, max_length=1_000)
     source: Literal["file", "entry point", "command"]
-    sha256: str | None = None
+    sha256: Digest | None = None
+    program_sha256: Digest | None = None
 
 
 class GitState(Strict):
     """Commit of the project, and a hash of the uncommitted changes (None if there are none)."""
 
-    commit: str
+    commit: Line
     dirty: bool
-    dirty_sha256: str | None = None
+    dirty_sha256: Digest | None = None
 
 
 class Margins(Strict):
@@ -241,6 +299,29 @@ class Margins(Strict):
 
     time_share: float = Field(default=0.02, gt=0, lt=1)
     accuracy_points: float = Field(default=0.5, gt=0, lt=100)
+
+
+class Finding(Strict):
+    """What one check of a verification says of one engine; see `harness.verify.verifier`."""
+
+    engine: EngineName
+    check: Line
+    ok: bool
+    deviation: Number | None = None
+    tolerance: Number = 0.0
+    where: Log = ""
+    reason: Log = ""
+
+
+class Verification(Strict):
+    """What was proved before a run: that its engines do the same work as a reference."""
+
+    ok: bool
+    workload: Line = ""
+    reference: Line = ""
+    steps: Count | None = None
+    notes: list[Log] = []
+    findings: list[Finding] = []
 
 
 class Manifest(Strict):
@@ -251,42 +332,71 @@ class Manifest(Strict):
     after the last block, outside of anything timed: more starts, and every epoch. host, versions,
     packages, environment: what `--resume` compares. data: SHA-256 of each array handed to the
     engines, and their sizes.
+    cluster: blocks may run on several machines, each of which `machines.jsonl` tells of; `host` is
+    then where the run was planned and verified.
     verification: what `bench verify` found before the first trial, None when it was skipped.
+    sandbox: what kept the engines apart from the system, None where nothing did.
+    origin: proves that this user made it on this host (`harness.machine.origin`).
     """
 
     schema_version: Literal[1] = 1
-    run: str
-    preset: str
-    created: str
-    command_line: list[str]
-    workload: dict[str, Any]
-    engines: list[EngineEntry]
-    repeats: int = Field(ge=1)
-    warmups: Count = 0
-    schedule_seed: int = 0
-    seeds: list[int]
-    further_seeds: list[int] = []
+    run: RunName
+    preset: Line
+    created: Moment
+    command_line: list[Log] = Field(max_length=10_000)
+    workload: WorkloadDocument
+    engines: list[EngineEntry] = Field(max_length=100)
+    repeats: int = Field(ge=1, le=MOST_BLOCKS)
+    warmups: int = Field(default=0, ge=0, le=MOST_BLOCKS)
+    schedule_seed: Seed = 0
+    seeds: list[Seed] = Field(max_length=MOST_BLOCKS)
+    further_seeds: list[Seed] = Field(default=[], max_length=MOST_BLOCKS)
     curves: bool = False
-    schedule: list[Planned]
-    threads: int = Field(default=1, ge=1)
-    cpus: list[int] | None = None
+    schedule: list[Planned] = Field(max_length=MOST_PLANNED)
+    threads: int = Field(default=1, ge=1, le=1_000_000)
+    cpus: list[Count] | None = None
     cold: bool = False
+    sandbox: Literal["bubblewrap"] | None = None
+    cluster: bool = False
     timeout_s: Seconds | None = None
     max_time_s: Seconds | None = None
     sample_interval_s: Seconds | None = 0.05
-    host: dict[str, Any]
-    versions: dict[str, str]
-    packages: dict[str, str]
-    environment: dict[str, str] = {}
+    host: Facts
+    versions: dict[Line, Line]
+    packages: dict[Line, Line]
+    environment: dict[Line, Log] = {}
     git: GitState | None = None
-    data: dict[str, Any]
+    data: Facts
     margins: Margins = Margins()
     verification: dict[str, Any] | None = None
+    origin: Digest | None = None
 
     @property
     def epochs(self) -> int:
         """Epochs of every trial."""
-        return self.workload["training"]["epochs"]
+        return int(self.workload["training"]["epochs"])
+
+    @field_validator("verification")
+    @classmethod
+    def _verification(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if value is None else Verification.model_validate(value).model_dump()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """What a reader counts on: names once, and a schedule of these engines and blocks."""
+        names = {entry.name for entry in self.engines}
+        if len(names) < len(self.engines):
+            raise ValueError("an engine's name is there twice.")
+        for planned in self.schedule:
+            blocks = self.warmups if planned.warmup else self.repeats
+            if planned.id != planned.name or planned.engine not in names or planned.block >= blocks:
+                raise ValueError(f"trial '{planned.id}' is none of these engines and blocks.")
+        if len({planned.id for planned in self.schedule}) < len(self.schedule):
+            raise ValueError("a trial is there twice.")
+        starts = len(self.further_seeds) + self.curves * len(self.seeds)
+        if starts * len(names) * (self.epochs if self.curves else 1) > MOST_PLANNED:
+            raise ValueError(f"asks for more than {MOST_PLANNED} accuracies.")
+        return self
 
     def points(self) -> list[PointKey]:
         """The accuracies that are found after the last block, in their order.

@@ -1,11 +1,13 @@
 """What makes two manifests unlike: one table of fields, and what each must be the same for."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from harness.records.models import Manifest
 
-Purpose = Literal["continue", "compare", "note"]
+Purpose = Literal["continue", "compare", "note", "join"]
 
 # A field, or a part with all fields below it; the longest entry counts. "continue": trials measured
 # now may stand beside those of then, in one run or one sweep. "compare": seconds of two runs mean
@@ -13,6 +15,7 @@ Purpose = Literal["continue", "compare", "note"]
 CONTINUE: frozenset[Purpose] = frozenset({"continue"})
 BOTH: frozenset[Purpose] = frozenset({"continue", "compare"})
 TOLD: frozenset[Purpose] = frozenset({"continue", "note"})
+JOIN: frozenset[Purpose] = frozenset({"join"})
 FIELDS: Mapping[str, frozenset[Purpose]] = {
     # the machine's name and kernel release do not decide how fast it is
     "host": CONTINUE,
@@ -27,16 +30,19 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
     "host.turbo": BOTH,
     "host.memory_bytes": BOTH,
     "host.virtual": BOTH,
-    "engines": CONTINUE,
-    "engine_files": TOLD,
+    "engines": CONTINUE | JOIN,
+    "engine_files": TOLD | JOIN,
+    # a command's program is the engine itself; an interpreter is of the machine, like its processor
+    "engine_programs": CONTINUE | JOIN,
+    "engine_interpreters": CONTINUE,
     "engine_commands": CONTINUE,
-    "versions": TOLD,
-    "packages": TOLD,
-    "data": CONTINUE,
-    "data.train_images": BOTH,
-    "data.train_labels": BOTH,
-    "data.test_images": BOTH,
-    "data.test_labels": BOTH,
+    "versions": TOLD | JOIN,
+    "packages": TOLD | JOIN,
+    "data": CONTINUE | JOIN,
+    "data.train_images": BOTH | JOIN,
+    "data.train_labels": BOTH | JOIN,
+    "data.test_images": BOTH | JOIN,
+    "data.test_labels": BOTH | JOIN,
     "environment": CONTINUE,
     "workload": BOTH,
     "workload.name": CONTINUE,
@@ -49,12 +55,14 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
     "threads": BOTH,
     "cpus": BOTH,
     "cold": BOTH,
+    "sandbox": BOTH,
     "timeout_s": CONTINUE,
     "sample_interval_s": CONTINUE,
 }
 PARTS = [name for name in FIELDS if "." not in name]
 MEMORY_SLACK = 0.02  # a kernel keeps a little more or less for itself at every start
 MOST_TOLD = 5
+PROGRAMS = ("engine_programs", "engine_interpreters")
 
 
 def unlike(then: Manifest, now: Manifest, purpose: Purpose) -> dict[str, tuple[Any, Any]]:
@@ -71,6 +79,22 @@ def unlike(then: Manifest, now: Manifest, purpose: Purpose) -> dict[str, tuple[A
         and not _same(field, a.get(field), b.get(field))
         and not (field.startswith("engine_") and (field not in a or field not in b))
     }
+
+
+def machine(manifest: Manifest) -> str:
+    """A short name of the machine, the same for runs whose seconds mean the same.
+
+    Of what a comparison asks of the host; memory in whole gigabytes, as a kernel keeps a little
+    more or less for itself at every start.
+    """
+    facts = {
+        name: manifest.host.get(name.partition(".")[2])
+        for name, purposes in FIELDS.items()
+        if name.startswith("host.") and "compare" in purposes
+    }
+    memory = facts["host.memory_bytes"]
+    facts["host.memory_bytes"] = round(memory / 1e9) if isinstance(memory, int) else None
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def told(found: Mapping[str, tuple[Any, Any]]) -> list[str]:
@@ -91,6 +115,13 @@ def _fields(manifest: Manifest) -> dict[str, Any]:
     parts = {name: getattr(manifest, name, None) for name in PARTS} | {
         "engines": [entry.name for entry in manifest.engines],
         "engine_files": {entry.name: entry.sha256 for entry in manifest.engines},
+        # of a run that began before these were recorded there is nothing to hold them against
+        "engine_programs": {
+            e.name: e.program_sha256 for e in manifest.engines if e.source == "command"
+        },
+        "engine_interpreters": {
+            e.name: e.program_sha256 for e in manifest.engines if e.source != "command"
+        },
         # a file's command says where it was found; its hash says whether it is the same
         "engine_commands": {e.name: e.command for e in manifest.engines if e.source != "file"},
         "data": data | manifest.data.get("sha256", {}),
@@ -129,6 +160,8 @@ def _place(field: str) -> tuple[int, str]:
 def _same(field: str, a: Any, b: Any) -> bool:
     if field == "host.memory_bytes" and a and b:
         return abs(a - b) <= MEMORY_SLACK * max(a, b)
+    if field.partition(".")[0] in PROGRAMS and a is None:
+        return True
     return bool(a == b)
 
 
@@ -136,6 +169,8 @@ def _words(field: str, then: Any, now: Any) -> str:
     part, _, name = field.partition(".")
     if part == "engine_files":
         return f"engine {name}: its source files have changed"
+    if part in PROGRAMS:
+        return f"engine {name}: its program has changed"
     if part == "engine_commands":
         return f"engine {name}: its command has changed"
     if part == "engines":

@@ -14,15 +14,21 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from harness.errors import RecordError
-from harness.records.models import SCHEMA, Manifest, Planned, Point, PointKey, Trial
+from harness.records.models import SCHEMA, Machine, Manifest, Planned, Point, PointKey, Trial
+from harness.safe import files
+from harness.safe.text import one_line
 
 MANIFEST = "manifest.json"
 RECORDS = "trials.jsonl"
 POINTS = "accuracy.jsonl"  # only in runs with further seeds or curves
+MACHINES = "machines.jsonl"  # only in runs of a cluster
 TEST_LABELS = "test_labels.npy"  # of all trials, uint8 (N,)
 REPORT_CAP = 16 << 20  # bytes: an engine's report has some hundred; one beyond this is an attack
+# A manifest has 100 bytes per planned trial, a record some thousand: room for a million of each.
+MANIFEST_CAP, RECORDS_CAP = 1 << 28, 1 << 32
 
-Record = TypeVar("Record", Trial, Point)
+Record = TypeVar("Record", Trial, Point, Machine)
+FILES = {Trial: RECORDS, Point: POINTS, Machine: MACHINES}
 
 
 @dataclass
@@ -31,6 +37,7 @@ class Run:
 
     trials: the last state of every trial that has a record, in the order of the schedule.
     points: accuracies found after the blocks, in the order of their records.
+    machines: by fingerprint, those of a cluster's run in the order in which they joined.
     problems: one text per refused line ("…/trials.jsonl:17: …"); the other lines are used.
     torn: a last line was cut off by a kill (nothing is lost: its trial runs again on resume).
     """
@@ -39,6 +46,7 @@ class Run:
     manifest: Manifest
     trials: list[Trial] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
+    machines: dict[str, Machine] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     torn: bool = False
 
@@ -50,10 +58,18 @@ class Run:
         """Measured trials whose every check held; the only ones that may be averaged."""
         return [t for t in self.finished() if t.valid]
 
-    def pending(self) -> list[Planned]:
-        """Trials of the schedule (warm-ups too) that have not finished, in their order."""
-        done = {t.id for t in self.trials if t.state == "finished"}
+    def pending(self, machine: str = "") -> list[Planned]:
+        """Trials of the schedule that have not finished, in their order.
+
+        Warm-ups too: each machine has its own, and those that `machine` has finished count.
+        """
+        finished = (t for t in self.trials if t.state == "finished")
+        done = {t.id for t in finished if not t.warmup or t.machine == machine}
         return [planned for planned in self.manifest.schedule if planned.id not in done]
+
+    def pending_blocks(self) -> bool:
+        """Whether a measured trial has not finished yet."""
+        return any(not planned.warmup for planned in self.pending())
 
     def pending_points(self) -> list[PointKey]:
         """Accuracies that are still to be found after the blocks, in their order.
@@ -78,19 +94,22 @@ def read_run(folder: Path) -> Run:
     run = Run(folder=folder, manifest=read_manifest(folder))
     _read_trials(run)
     _read_points(run)
+    for _, machine in _records(run, MACHINES, Machine):
+        run.machines[machine.id] = machine
     return run
 
 
 def _read_trials(run: Run) -> None:
-    order = {planned.id: place for place, planned in enumerate(run.manifest.schedule)}
-    latest: dict[str, Trial] = {}
+    planned = {planned.id: planned for planned in run.manifest.schedule}
+    order = {name: place for place, name in enumerate(planned)}
+    latest: dict[tuple[str, str], Trial] = {}
     for place, trial in _records(run, RECORDS, Trial):
         try:
-            _check_transition(trial, latest.get(trial.id), order)
+            _check_transition(trial, latest.get(trial.key), planned)
         except ValueError as error:
             run.problems.append(f"{place}: {error}")
         else:
-            latest[trial.id] = trial
+            latest[trial.key] = trial
     run.trials = sorted(latest.values(), key=lambda trial: order[trial.id])
 
 
@@ -123,33 +142,33 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of the run in `folder`. Raises: RecordError, naming the file."""
     path = folder / MANIFEST
     try:
-        content = path.read_bytes()
+        content = files.read(path, MANIFEST_CAP)
     except OSError as error:
         raise RecordError(f"{path}: no run here ({error.strerror}).") from error
     try:
         _check_schema(content)
         return Manifest.model_validate_json(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{path}: {_first_line(error)}") from error
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest, whole or not at all (a new file takes the old one's place)."""
-    temporary = folder / f".{MANIFEST}.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(manifest.model_dump(mode="json"), file, indent=1, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / MANIFEST)
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+    files.replace(folder / MANIFEST, text.encode(), sync=True)
 
 
-def append(folder: Path, record: Trial | Point) -> None:
-    """Append one record and sync it to the disk. A torn tail must have been healed before."""
-    line = record.model_dump_json(exclude_defaults=False).encode() + b"\n"
-    path = folder / (RECORDS if isinstance(record, Trial) else POINTS)
-    with path.open("ab", buffering=0) as file:
-        start = file.tell()
+def append(folder: Path, *records: Record) -> None:
+    """Append records of one kind and sync them to the disk, all of them or none.
+
+    A torn tail must have been healed before.
+    """
+    if not records:
+        return
+    lines = [record.model_dump_json(exclude_defaults=False).encode() + b"\n" for record in records]
+    line = b"".join(lines)
+    with files.open_to_change(folder / FILES[type(records[0])]) as file:
+        start = file.seek(0, os.SEEK_END)
         try:
             _write_all(file.fileno(), line)
             os.fsync(file.fileno())
@@ -160,7 +179,7 @@ def append(folder: Path, record: Trial | Point) -> None:
 
 def heal(folder: Path) -> bool:
     """Cut torn last lines off the record files, or complete their newline. True if one was torn."""
-    torn = [_heal_file(folder / name) for name in (RECORDS, POINTS)]
+    torn = [_heal_file(folder / name) for name in FILES.values()]
     return any(torn)
 
 
@@ -169,7 +188,7 @@ def _heal_file(path: Path) -> bool:
     if not content or content.endswith(b"\n"):
         return False
     _, torn = _complete_lines(content)
-    with path.open("r+b") as file:
+    with files.open_to_change(path) as file:
         if torn:
             file.truncate(content.rfind(b"\n") + 1)
         else:
@@ -187,17 +206,18 @@ def parse_trial(line: bytes) -> Trial:
 def _parse(line: bytes, kind: type[Record]) -> Record:
     try:
         return kind.model_validate_json(line)
-    except ValidationError as error:
+    except (ValidationError, RecursionError) as error:
         _check_schema(line)
         raise ValueError(_first_line(error)) from error
 
 
 def _content(path: Path) -> bytes:
-    if not path.exists():
+    try:
+        return files.read(path, RECORDS_CAP)
+    except FileNotFoundError:
         return b""
-    if not path.is_file():  # a device would be read for ever
-        raise RecordError(f"{path}: not a regular file.")
-    return path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}.") from error
 
 
 def _complete_lines(content: bytes) -> tuple[list[bytes], bool]:
@@ -211,15 +231,18 @@ def _complete_lines(content: bytes) -> tuple[list[bytes], bool]:
         return lines, False
     try:
         json.loads(tail)
-    except ValueError:
+    except (ValueError, RecursionError):
         return lines, True
     return [*lines, tail], False
 
 
-def _check_transition(trial: Trial, before: Trial | None, order: dict[str, int]) -> None:
-    if trial.id not in order:
+def _check_transition(trial: Trial, before: Trial | None, schedule: dict[str, Planned]) -> None:
+    if trial.id not in schedule:
         raise ValueError(f"trial '{trial.id}' is not in the manifest's schedule.")
-    if before is not None and before.state == "finished":
+    for name in Planned.model_fields:
+        if getattr(trial, name) != (planned := getattr(schedule[trial.id], name)):
+            raise ValueError(f"trial '{trial.id}': {name} is '{planned}' in the schedule.")
+    if before is not None and before.state == "finished" and trial.state != "withdrawn":
         raise ValueError(f"duplicate record: trial '{trial.id}' had already finished.")
 
 
@@ -227,6 +250,8 @@ def _check_schema(content: bytes) -> None:
     """Name a wrong schema version before anything else that is wrong because of it."""
     try:
         found = json.loads(content)
+    except RecursionError:
+        raise ValueError("nested too deeply.") from None
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(found, dict):
@@ -236,12 +261,14 @@ def _check_schema(content: bytes) -> None:
         raise ValueError(f"schema version {version!r}, this program reads {SCHEMA}.")
 
 
-def _first_line(error: ValueError) -> str:
+def _first_line(error: Exception) -> str:
     """The first complaint of a validation error, with the path of the field."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply."
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = one_line(".".join(str(part) for part in first["loc"]))
     return f"{place}: {first['msg']}" if place else first["msg"]
 
 

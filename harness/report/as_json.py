@@ -18,12 +18,27 @@ def report_document(analysis: Analysis) -> dict[str, Any]:
         "run": manifest.run,
         "preset": manifest.preset,
         "blocks": {"planned": manifest.repeats, "valid": analysis.valid_blocks},
-        "engines": {name: _engine(analysis, name) for name in analysis.engines},
-        "ratios": {f"{a}/{b}": _pair(analysis, a, b) for a, b in analysis.comparisons},
+        **_parts(analysis),
+        "machines": {
+            name: {"host": part.run.manifest.host, **_parts(part)}
+            for name, part in analysis.machines.items()
+        },
+        "across": {
+            f"{a}/{b}": {key: asdict(line) if line else None for key, line in row.items()}
+            for (a, b), row in analysis.across.items()
+        },
         "seeds": {
             "spread": [row.document() for row in analysis.spreads],
             "values": [asdict(one) for one in analysis.found] if analysis.spreads else [],
         },
+    }
+
+
+def _parts(analysis: Analysis) -> dict[str, Any]:
+    """What is known of one machine's engines; of a run of several, what is of none."""
+    return {
+        "engines": {name: _engine(analysis, name) for name in analysis.engines},
+        "ratios": {f"{a}/{b}": _pair(analysis, a, b) for a, b in analysis.comparisons},
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from harness.analysis.analysis import Analysis
+from harness.analysis.analysis import Analysis, one_machine
 from harness.analysis.metrics import METRICS, Metric
 from harness.errors import NothingMeasuredError
 from harness.records.models import Trial
@@ -21,7 +21,7 @@ def export(analysis: Analysis, form: str) -> Any:
     """The run in one of FORMATS. Raises: NothingMeasuredError without a valid trial."""
     if not analysis.run.valid():
         raise NothingMeasuredError(f"{analysis.run.folder}: no trial is valid, nothing to export.")
-    return FORMATS[form](analysis)
+    return FORMATS[form](one_machine(analysis, "export"))
 
 
 def pyperf(analysis: Analysis) -> dict[str, Any]:

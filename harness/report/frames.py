@@ -14,7 +14,7 @@ from harness.stats import Summary
 
 STATISTICS = ("n", "mean", "median", "sd", "min", "max")
 MEAN_ENDS, MEDIAN_ENDS = ("mean_low", "mean_high"), ("median_low", "median_high")
-TRIAL = ("block", "slot", "engine", "seed", "warmup", "state")
+TRIAL = ("block", "slot", "engine", "seed", "warmup", "state", "machine")
 VERDICT = ("valid", "disturbed", "failure")
 # the loops, `train` and `test`, are metrics with columns of their own
 PHASES = [name for name in contract.PHASES if name not in ("train", "test")]
@@ -32,15 +32,17 @@ def statistics(summary: Summary) -> list[float | None]:
 
 
 def summary_values(analysis: Analysis) -> Table:
-    """One row per engine and metric: its statistics, and how many trials failed."""
-    heads = ("engine", "metric", *STATISTICS, *MEAN_ENDS, *MEDIAN_ENDS, "failed")
+    """One row per engine and metric (and machine of several): statistics, how many failed."""
+    heads = ("engine", "metric", *STATISTICS, *MEAN_ENDS, *MEDIAN_ENDS, "failed", "machine")
     rows = [
         [
             name,
             metric.key,
-            *statistics(analysis.summary(name, metric.key)),
-            len(analysis.failures[name]),
+            *statistics(part.summary(name, metric.key)),
+            len(part.failures[name]),
+            machine,
         ]
+        for machine, part in (analysis.machines or {"": analysis}).items()
         for name in analysis.engines
         for metric in METRICS
     ]

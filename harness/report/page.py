@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,10 +14,18 @@ from harness.analysis.analysis import Analysis
 from harness.analysis.conclusions import conclusions
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.warnings import verification_sentence, warnings
+from harness.errors import RecordError
 from harness.report.frames import accuracy_values, summary_values, trial_values
-from harness.report.plots import engines, process, seeds
+from harness.report.machine_tables import across_table
+from harness.report.plots import engines, machines, process, seeds
 from harness.report.plots.style import INK, Plot, save
-from harness.report.provenance import engine_table, host_table, trial_table
+from harness.report.provenance import (
+    MOST_TRIALS,
+    engine_table,
+    host_table,
+    machine_hosts,
+    trial_table,
+)
 from harness.report.render import as_frame, render, write_csv
 from harness.report.tables import (
     accuracy_table,
@@ -28,17 +35,29 @@ from harness.report.tables import (
     spread_table,
     wide_table,
 )
+from harness.safe import files
+from harness.safe.text import one_line
+
+# of a run and of a sweep, beside the plots
+FILES = (
+    "index.html",
+    "report.md",
+    "summary.csv",
+    "trials.csv",
+    "trials.parquet",
+    "accuracy.csv",
+)
 
 
 def write_report(analysis: Analysis) -> Path:
     """Write `report/` of the run, from its records alone; returns the folder.
 
-    Whatever an earlier report left there is replaced, so that a plot that can no longer be
-    drawn does not stay behind. `trials.parquet` is left out where pyarrow is not installed.
+    What an earlier report left there is replaced, so that a plot that can no longer be drawn does
+    not stay behind; anything else in that folder stays. `trials.parquet` is left out where pyarrow
+    is not installed. Raises: RecordError where the folder is a link, or cannot be written.
     """
-    folder = analysis.run.folder / "report"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    plots = (p.name for p in (*engines.PLOTS, *process.PLOTS, *machines.PLOTS, *seeds.PLOTS))
+    folder = fresh_report(analysis.run.folder, plots)
     write_csv(summary_values(analysis), folder / "summary.csv")
     trials = trial_values(analysis)
     write_csv(trials, folder / "trials.csv")
@@ -47,11 +66,30 @@ def write_report(analysis: Analysis) -> Path:
     if analysis.spreads:
         write_csv(accuracy_values(analysis), folder / "accuracy.csv")
     shown = context(analysis) | {
-        "plots": draw([*engines.PLOTS, *process.PLOTS], analysis, folder),
+        "plots": draw(_plots(analysis), analysis, folder),
         "spread_plots": draw(seeds.PLOTS, analysis, folder),
     }
     write_pages("report", shown, folder)
     return folder
+
+
+def fresh_report(of: Path, plots: Iterable[str]) -> Path:
+    """The folder `report` below `of`, without the files that a report with these plots writes.
+
+    Raises: RecordError where it is a link, or cannot be written.
+    """
+    try:
+        folder = files.folder(of, "report")
+        for name in (*FILES, *(f"{plot}{end}" for plot in plots for end in (".svg", ".png"))):
+            files.remove(folder, name)
+    except OSError as error:
+        raise RecordError(f"{error.filename}: {error.strerror}; no report is written.") from error
+    return folder
+
+
+def _plots(analysis: Analysis) -> list[Plot]:
+    """Of a run of several machines no plot puts seconds of two machines on one axis."""
+    return machines.PLOTS if analysis.machines else [*engines.PLOTS, *process.PLOTS]
 
 
 def draw(plots: Iterable[Plot], analysis: Analysis, folder: Path) -> list[dict[str, Any]]:
@@ -62,7 +100,7 @@ def draw(plots: Iterable[Plot], analysis: Analysis, folder: Path) -> list[dict[s
 def write_pages(name: str, values: dict[str, Any], folder: Path) -> None:
     """Fill the templates of that name into `report.md` and `index.html`."""
     for template, file in ((f"{name}.md.j2", "report.md"), (f"{name}.html.j2", "index.html")):
-        (folder / file).write_text(render(template, values), encoding="utf-8")
+        files.replace(folder / file, render(template, values).encode())
 
 
 def context(analysis: Analysis) -> dict[str, Any]:
@@ -83,10 +121,13 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "spread_note": _spread_note(analysis),
         "comparisons_made": analysis.made,
         "ratios": ratio_table(analysis),
+        "across": across_table(analysis) if analysis.machines else None,
+        "machines": machine_hosts(analysis),
         "accuracies": accuracy_table(analysis),
         "schedule": schedule_table(analysis),
         "trials": trial_table(analysis),
-        "command": shlex.join(manifest.command_line),
+        "trials_left_out": max(len(analysis.run.trials) - MOST_TRIALS, 0),
+        "command": one_line(shlex.join(manifest.command_line)),
         "engines": engine_table(analysis),
         "host": host_table(analysis),
     }

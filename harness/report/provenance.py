@@ -9,13 +9,17 @@ from harness.analysis.warnings import outcome
 from harness.records.models import Trial
 from harness.report.table import Cell, Table, numbers, texts
 
+MOST_TRIALS = 2_000  # rows of the page's table; a browser sorts no more in a moment
 MOST_LOGS = 200  # log tails of this many trials are in the page; the rest lie in the run's folder
 LOG_CHARACTERS = 2_000
 
 
 def trial_table(analysis: Analysis) -> Table:
-    """One row per trial with its metrics, sortable; failed ones with the end of their logs."""
-    trials = analysis.run.trials
+    """One row per trial with its metrics, sortable; failed ones with the end of their logs.
+
+    Of a very long run only the first ones: `trials.csv` has all.
+    """
+    trials = analysis.run.trials[:MOST_TRIALS]
     columns = [
         *texts("trial", "block", "engine", "outcome", sortable=True),
         *numbers(*(metric.title for metric in METRICS), sortable=True),
@@ -74,6 +78,21 @@ def host_table(analysis: Analysis) -> Table:
     )  # fmt: skip
     rows = [*flat(manifest.host), *flat(manifest.versions), ("compile caches", caches)]
     return Table([*texts("host"), *texts("", long=True)], rows, named=True)
+
+
+def machine_hosts(analysis: Analysis) -> Table | None:
+    """The machines of a cluster's run, a column each; None for any other run."""
+    known = analysis.run.machines
+    if not known:
+        return None
+    hosts = [dict(flat(machine.host)) for machine in known.values()]
+    keys = dict.fromkeys(key for facts in hosts for key in facts)
+    rows = [
+        ["name", *(machine.name for machine in known.values())],
+        *([key, *(facts.get(key, "") for facts in hosts)] for key in keys),
+        ["bench doctor", *("; ".join(m.findings) or "well" for m in known.values())],
+    ]
+    return Table([*texts("machine"), *texts(*known, long=True)], rows, named=True)
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

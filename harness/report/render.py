@@ -10,16 +10,21 @@ from typing import Any
 import jinja2
 import pandas as pd
 import rich.table
+from pandas.api.types import is_numeric_dtype
 from rich.markup import escape
 
 from harness.report.table import Table
+from harness.safe.text import one_line, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\n", "\r")
 
 
 def render(template: str, values: dict[str, Any]) -> str:
-    """Fill a template; HTML is escaped, in Markdown the filter `md` does it."""
+    """Fill a template; HTML is escaped, in Markdown the filter `md` does it.
+
+    In both, what a terminal would obey or nobody would see is written as an escape.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=jinja2.select_autoescape(["html.j2"]),
@@ -27,6 +32,7 @@ def render(template: str, values: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.filters |= {"md": markdown, "table": as_markdown}
     return environment.get_template(template).render(values)
@@ -34,7 +40,7 @@ def render(template: str, values: dict[str, Any]) -> str:
 
 def markdown(text: object) -> str:
     """Text as Markdown that shows exactly that text, in a table cell too."""
-    flat = " ".join(str(text).split())
+    flat = one_line(" ".join(str(text).split()))
     escaped = re.sub(r"([\\`*_{}\[\]#|~$])", r"\\\1", flat)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -47,19 +53,24 @@ def as_markdown(table: Table) -> str:
     return "\n".join(f"|{' |'.join(line)} |" for line in [heads, rule, *rows])
 
 
+def escaped(text: object) -> str:
+    """Text as rich shows it: no markup, and nothing that the terminal would obey."""
+    return escape(visible(text))
+
+
 def as_rich(table: Table) -> rich.table.Table:
     """A table of the terminal; headings inside it are bold."""
     shown = rich.table.Table(box=None, pad_edge=False)
     for column in table.columns:
         shown.add_column(
-            escape(column.head),
+            escaped(column.head),
             justify="right" if column.number else "left",
             overflow="ellipsis" if column.whole else "fold",
             no_wrap=column.whole,
             min_width=column.least,
         )
     for row in table.cells():
-        first, *rest = (escape(cell.text) for cell in row)
+        first, *rest = (escaped(cell.text) for cell in row)
         shown.add_row(first if rest else f"[bold]{first}[/bold]", *rest)
     return shown
 
@@ -71,9 +82,14 @@ def as_frame(table: Table) -> pd.DataFrame:
 
 def write_csv(table: Table, path: Path) -> None:
     """Write raw values as CSV, with texts that a spreadsheet would run as a formula defused."""
-    as_frame(table).map(defused).to_csv(path, index=False, lineterminator="\n")
+    frame = as_frame(table)
+    for column in frame.columns[[not is_numeric_dtype(kind) for kind in frame.dtypes]]:
+        frame[column] = frame[column].map(defused)
+    frame.to_csv(path, index=False, lineterminator="\n")
 
 
 def defused(cell: object) -> object:
     """A text that begins like a formula gets an apostrophe in front, as spreadsheets expect."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    if not isinstance(cell, str):
+        return cell
+    return f"'{visible(cell)}" if cell.startswith(FORMULA) else visible(cell)

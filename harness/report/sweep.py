@@ -15,7 +15,7 @@ from harness.analysis.metrics import BY_KEY, METRICS, Metric
 from harness.errors import NothingMeasuredError
 from harness.records.store import MANIFEST
 from harness.report.frames import MEAN_ENDS, summary_values
-from harness.report.page import shown, write_pages
+from harness.report.page import fresh_report, shown, write_pages
 from harness.report.plots.style import (
     LOG_FROM,
     WIDTH,
@@ -31,24 +31,38 @@ from harness.report.render import write_csv
 from harness.report.table import Table, texts
 from harness.report.tables import mean_and_sd, ratio_text
 from harness.run.sweep import points, read_axes
+from harness.safe import files
 from harness.stats import Summary
 
 TRAINING = BY_KEY["train_wall_s"]  # the table of all points tells it as a ratio, too
+LARGEST = 1e15  # of a value that stands at its own place along an axis
 Panel = list[tuple[str, Analysis]]
+Point = tuple[dict[str, str], Analysis]
+MACHINE = "machine"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The runs of a sweep: settings and values, and the analysis of every point that has a run."""
+    """The runs of a sweep: settings and values, and the analysis of every point that has a run.
+
+    Of points that several machines measured, found has each machine's part: seconds of two machines
+    lie on no common curve. Its values then have the machine as well.
+    """
 
     folder: Path
     axes: dict[str, list[str]]
     found: list[tuple[dict[str, str], Analysis]]
+    measured: int
 
     @property
     def engines(self) -> list[str]:
         """The engines of all runs, in order of first appearance."""
         return list(dict.fromkeys(name for _, a in self.found for name in a.engines))
+
+    @property
+    def settings(self) -> list[str]:
+        """What tells two points apart: the settings, and the machine where there are several."""
+        return list(self.found[0][0])
 
     @property
     def across(self) -> str:
@@ -67,23 +81,40 @@ class Sweep:
 def read_sweep(folder: Path) -> Sweep:
     """Read every run of the sweep in `folder`. Raises: NothingMeasuredError if none is valid."""
     axes = read_axes(folder)
-    found = [
+    runs = [
         (point.values, analyze(folder / point.name))
         for point in points(axes)
-        if (folder / point.name / MANIFEST).is_file()
+        if files.is_regular(folder / point.name / MANIFEST)
     ]
-    if not any(analysis.run.valid() for _, analysis in found):
+    if not any(analysis.run.valid() for _, analysis in runs):
         raise NothingMeasuredError(f"{folder}: no trial is valid, so nothing was measured.")
-    return Sweep(folder, axes, found)
+    return Sweep(folder, axes, _by_machine(runs), len(runs))
+
+
+def _by_machine(runs: list[Point]) -> list[Point]:
+    """Each machine's part of each run, where there are several machines in all."""
+    machines = {name for _, analysis in runs for name in _machines(analysis)}
+    if len(machines) < 2:
+        return runs
+    return [
+        (values | {MACHINE: name}, analysis.machines.get(name, analysis))
+        for values, analysis in runs
+        for name in _machines(analysis)
+    ]
+
+
+def _machines(analysis: Analysis) -> list[str]:
+    return list(analysis.machines) or sorted({t.machine for t in analysis.run.finished()})
 
 
 def write_sweep_report(sweep: Sweep) -> Path:
     """Write `report/` of the sweep: page, Markdown, plots, `summary.csv`; returns the folder."""
-    folder = sweep.folder / "report"
-    folder.mkdir(exist_ok=True)
+    panels = list(sweep.panels())
+    names = [f"{m.key}-{n}" for n, _ in enumerate(panels, start=1) for m in METRICS if m.swept]
+    folder = fresh_report(sweep.folder, names)
     write_csv(all_summaries(sweep), folder / "summary.csv")
     drawn = []
-    for number, (rest, panel) in enumerate(sweep.panels(), start=1):
+    for number, (rest, panel) in enumerate(panels, start=1):
         for metric in (metric for metric in METRICS if metric.swept):
             name = f"{metric.key}-{number}"
             with style():
@@ -99,7 +130,7 @@ def write_sweep_report(sweep: Sweep) -> Path:
         "summary": point_table(sweep),
         "plots": drawn,
         "planned": len(points(sweep.axes)),
-        "measured": len(sweep.found),
+        "measured": sweep.measured,
     }
     write_pages("sweep", values, folder)
     return folder
@@ -181,9 +212,12 @@ def _scales(axis: Axes, metric: Metric, numbers: dict[str, float], drawn: list[f
 def _numbers(values: list[str]) -> dict[str, float]:
     """Places along the axis: the values themselves where all are numbers, else 1, 2, 3, ..."""
     try:
-        return {value: float(value) for value in values}
+        numbers = {value: float(value) for value in values}
     except ValueError:
-        return {value: float(place) for place, value in enumerate(values, start=1)}
+        numbers = {}
+    if numbers and all(abs(number) < LARGEST for number in numbers.values()):
+        return numbers
+    return {value: float(place) for place, value in enumerate(values, start=1)}
 
 
 def all_summaries(sweep: Sweep) -> Table:
@@ -191,13 +225,13 @@ def all_summaries(sweep: Sweep) -> Table:
     tables = [(values, summary_values(analysis)) for values, analysis in sweep.found]
     kept = [c.head for c in tables[0][1].columns].index(MEAN_ENDS[-1]) + 1
     rows = [[*values.values(), *row[:kept]] for values, table in tables for row in table.rows]
-    return Table([*texts(*sweep.axes), *tables[0][1].columns[:kept]], rows)
+    return Table([*texts(*sweep.settings), *tables[0][1].columns[:kept]], rows)
 
 
 def point_table(sweep: Sweep) -> Table:
     """One row per point and engine: the swept metrics, and the training time as a ratio."""
     metrics = [metric for metric in METRICS if metric.swept]
-    heads = [*sweep.axes, "engine", *(metric.title for metric in metrics)]
+    heads = [*sweep.settings, "engine", *(metric.title for metric in metrics)]
     rows = []
     for values, analysis in sweep.found:
         for name in analysis.engines:

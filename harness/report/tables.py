@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from harness import units
 from harness.analysis.analysis import Analysis, Comparison
@@ -9,6 +10,7 @@ from harness.analysis.metrics import BY_KEY, METRICS, RATIO_METRICS, Metric
 from harness.analysis.published import PROGRAMS, PUBLISHED, RATIO, compared, exact
 from harness.analysis.seeds import Spread
 from harness.analysis.warnings import drift_of, slots_of
+from harness.report.machine_tables import each_machine
 from harness.report.table import Table, numbers, texts
 from harness.stats import accuracy_word, holm
 
@@ -76,7 +78,12 @@ def terminal_table(analysis: Analysis, width: int, centre: Centre = MEAN) -> Tab
 
 
 def wide_table(analysis: Analysis, heading: str = "", centre: Centre = MEAN) -> Table:
-    """Metrics down, engines across, then the ratio of each engine to the baseline."""
+    """Metrics down, engines across, then the ratio of each engine to the baseline; of every
+    machine where there are several."""
+    return each_machine(analysis, partial(_wide_table, heading=heading, centre=centre))
+
+
+def _wide_table(analysis: Analysis, *, heading: str, centre: Centre) -> Table:
     rows = [
         [
             metric.title,
@@ -97,6 +104,10 @@ def wide_table(analysis: Analysis, heading: str = "", centre: Centre = MEAN) -> 
 
 def narrow_table(analysis: Analysis, heading: str, centre: Centre) -> Table:
     """One line per metric and engine, with the ratio to the baseline."""
+    return each_machine(analysis, partial(_narrow_table, heading=heading, centre=centre))
+
+
+def _narrow_table(analysis: Analysis, *, heading: str, centre: Centre) -> Table:
     rows: list[list[str]] = []
     for metric in METRICS:
         rows.append([metric.title])
@@ -120,6 +131,10 @@ def published_table(heading: str = "published") -> Table:
 
 def ratio_table(analysis: Analysis) -> Table:
     """One row per engine and metric against the baseline, with everything known about it."""
+    return each_machine(analysis, _ratio_table)
+
+
+def _ratio_table(analysis: Analysis) -> Table:
     columns = [
         *texts("engines", "metric"),
         *numbers("blocks", "ratio"),
@@ -224,6 +239,10 @@ def spread_text(row: Spread) -> str:
 
 def schedule_table(analysis: Analysis) -> Table:
     """Drift, autocorrelation and slot effects of the total time, per engine."""
+    return each_machine(analysis, _schedule_table)
+
+
+def _schedule_table(analysis: Analysis) -> Table:
     columns = [
         *texts("engine", "drift of total time", "95 % interval, %"),
         *numbers("lag-1 autocorrelation"),

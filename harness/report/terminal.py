@@ -4,7 +4,6 @@ from pathlib import Path
 
 import rich.table
 from rich.console import Console
-from rich.markup import escape
 
 from harness import units
 from harness.analysis.analysis import Analysis, analyze, analyze_run
@@ -12,7 +11,8 @@ from harness.analysis.conclusions import conclusions
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.warnings import warnings
 from harness.records.store import Run
-from harness.report.render import as_rich
+from harness.report.machine_tables import across_table
+from harness.report.render import as_rich, escaped
 from harness.report.tables import MEDIAN, published_table, spread_text, terminal_table
 
 
@@ -31,21 +31,24 @@ def show_summary(analysis: Analysis, console: Console) -> None:
     """Tables, published values, conclusions, warnings."""
     manifest = analysis.run.manifest
     console.print(
-        f"[bold]{escape(manifest.run)}[/bold], preset {escape(manifest.preset)}: "
+        f"[bold]{escaped(manifest.run)}[/bold], preset {escaped(manifest.preset)}: "
         f"{analysis.valid_blocks} of {units.counted(manifest.repeats, 'block')} valid\n"
     )
     console.print(as_rich(terminal_table(analysis, console.width)))
+    if analysis.machines:
+        console.print()
+        console.print(as_rich(across_table(analysis)))
     if is_comparable(manifest):
         console.print()
         console.print(as_rich(published_table("published, another machine")))
         console.print(f"[dim]{SOURCE}.[/dim]", soft_wrap=False)
         if different := difference_of_work(manifest):
-            console.print(f"[dim]This run differs from that work: {escape(different)}.[/dim]")
+            console.print(f"[dim]This run differs from that work: {escaped(different)}.[/dim]")
     console.print()
     for text in [*conclusions(analysis), *map(spread_text, analysis.last_spreads)]:
-        console.print(f"• {escape(text)}")
+        console.print(f"• {escaped(text)}")
     for text in warnings(analysis):
-        console.print(f"[yellow]! {escape(text)}[/yellow]")
+        console.print(f"[yellow]! {escaped(text)}[/yellow]")
 
 
 def live_tables(run: Run, width: int) -> list[rich.table.Table]:

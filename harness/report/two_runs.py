@@ -4,11 +4,10 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from harness import units
 from harness.analysis.two_runs import Change, TwoRuns
-from harness.report.render import as_rich
+from harness.report.render import as_rich, escaped
 from harness.report.table import Column, Table, numbers, texts
 from harness.stats import accuracy_word
 
@@ -18,7 +17,7 @@ WITH_P = 90  # a narrower terminal shows the tables without p
 def print_two_runs(found: TwoRuns, console: Console | None = None) -> None:
     """Tables of the changes, engine by engine, then what else differs."""
     console = console or Console(highlight=False)
-    console.print(f"[bold]{escape(found.base)}[/bold] → [bold]{escape(found.new)}[/bold]")
+    console.print(f"[bold]{escaped(found.base)}[/bold] → [bold]{escaped(found.new)}[/bold]")
     for is_pair, heading in ((False, "times and memory"), (True, "ratios between engines")):
         chosen = [change for change in found.changes if change.is_pair == is_pair]
         if chosen:
@@ -28,16 +27,16 @@ def print_two_runs(found: TwoRuns, console: Console | None = None) -> None:
     for name, change in found.accuracies.items():
         span = units.span(change.interval, units.signed)
         console.print(
-            f"{escape(name)}, accuracy: {accuracy_word(change)}, "
+            f"{escaped(name)}, accuracy: {accuracy_word(change)}, "
             f"{units.points(change.difference_points)} (95 % interval {span}, "
             f"margin {change.margin_points:.2f} points)"
         )
     made = sum(change.ratio.p is not None for change in found.changes)
     console.print(f"\n95 % intervals; p Holm-corrected for {made} comparisons.")
     for text in found.allowed:
-        console.print(f"[yellow]! allowed to differ: {escape(text)}[/yellow]")
+        console.print(f"[yellow]! allowed to differ: {escaped(text)}[/yellow]")
     for text in found.notes:
-        console.print(f"• {escape(text)}")
+        console.print(f"• {escaped(text)}")
 
 
 def change_table(heading: str, changes: list[Change], *, has_p: bool) -> Table:

@@ -6,7 +6,7 @@ of E, and no time that is measured. `bench run --seeds N --curves` does it after
 `bench curves` does it alone, without a run's folder.
 """
 
-import shutil
+import contextlib
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.errors import Interrupted
 from harness.process.supervise import Control
 from harness.records.models import Planned, Point, PointKey, Trial
 from harness.records.store import Run
 from harness.run.plan import Plan
+from harness.safe import files
 from harness.trial.trial import Bench, run_trial
 
 
@@ -40,7 +42,8 @@ def run_point(bench: Bench, key: PointKey) -> Point | None:
     )
     name = f"{key.seed}-{key.engine}"
     trial = run_trial(ours, Planned(id=name, block=0, slot=0, engine=key.engine, seed=key.seed))
-    shutil.rmtree(folder / "trials" / name, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        files.remove(folder, "trials", name)
     return None if trial.state == "interrupted" else _point(key, trial)
 
 
@@ -79,7 +82,7 @@ def collect(
 ) -> list[Point]:
     """Every engine from every seed of a plan after every epoch, each shown as it is done.
 
-    Raises: KeyboardInterrupt when `control` is asked to stop.
+    Raises: Interrupted when `control` is asked to stop.
     """
     manifest = plan.manifest
     all_further = manifest.model_copy(
@@ -91,7 +94,7 @@ def collect(
         for key in all_further.points():
             point = None if control.stopping else run_point(bench, key)
             if point is None:
-                raise KeyboardInterrupt
+                raise Interrupted("interrupted.")
             found.append(point)
             on_point(point)
     names = [engine.name for engine in plan.engines]

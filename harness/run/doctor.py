@@ -30,15 +30,16 @@ class Finding:
     advice: str = ""
 
 
-def examine(results: Path = Path("results")) -> list[Finding]:
+def examine(results: Path = Path("results"), *, is_held: bool = False) -> list[Finding]:
     """All findings that need no measuring; takes about a second.
 
     Args:
         results: where runs would be written.
+        is_held: another command is measuring.
     """
     checks: list[Callable[[], Finding]] = [
         _clock,
-        _lock,
+        lambda: _lock(is_held),
         _launcher,
         _cgroup,
         _governor,
@@ -66,12 +67,11 @@ def _clock() -> Finding:
     )
 
 
-def _lock() -> Finding:
-    held = lock.is_held()
+def _lock(is_held: bool) -> Finding:
     return Finding(
         "lock",
-        not held,
-        f"held by {lock.holder()}" if held else "free",
+        not is_held,
+        f"held by {lock.holder()}" if is_held else "free",
         "wait until the other command is done, or use --wait",
     )
 

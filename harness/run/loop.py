@@ -2,69 +2,163 @@
 
 import contextlib
 import os
-import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from harness.errors import BenchError, UsageError
+from harness.errors import Interrupted, UsageError
+from harness.machine import host
 from harness.machine.lock import measuring
+from harness.machine.origin import seal
 from harness.process.supervise import Control
 from harness.records import store
 from harness.records.find import newest
-from harness.records.models import Planned, Trial
-from harness.records.sameness import in_short
+from harness.records.sameness import Purpose, in_short
 from harness.records.store import Run, read_run
+from harness.run import trust as trusted
 from harness.run.accuracies import expected_s, run_point
+from harness.run.ledger import Ledger, writing
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import Plan, new_plan, same_plan
 from harness.run.progress import Display, Tables
-from harness.trial.trial import Bench, record, run_trial
+from harness.safe import files
+from harness.safe.text import say
+from harness.trial.runner import Block, LocalRunner, Runner, blocks
+from harness.trial.trial import Bench
 
 DONE, FAILED, NOTHING_VALID, INTERRUPTED = 0, 1, 3, 130
 
 
-class StorageError(BenchError):
-    """The run's folder cannot be written any more."""
-
-
 @dataclass
 class Ended:
-    """How a run ended: its folder, the exit code of `bench run`, a sentence for people."""
+    """How a run ended: its folder, the exit code of `bench run`, a sentence for people, and how
+    many trials have a record."""
 
     folder: Path
     exit_code: int
     sentence: str
+    trials: int
 
 
-def start(options: RunOptions, tables: Tables | None = None) -> Ended:
+class Crew(Protocol):
+    """Who carries out the blocks of a run: this machine (`Here`), or those of a cluster."""
+
+    cluster: bool
+
+    def holding(self, *, wait: bool) -> AbstractContextManager[None]:
+        """What is held from before the plan is made until the last block is done."""
+        ...
+
+    def measure(
+        self,
+        plan: Plan,
+        run: Run,
+        control: Control,
+        *,
+        max_time_s: float | None = None,
+        tables: Tables | None = None,
+    ) -> str:
+        """Record what is pending of the schedule; why it ended early, or "".
+
+        Raises: StorageError.
+        """
+        ...
+
+
+class Here:
+    """Blocks run on this machine, one after the other, and nothing else measures meanwhile."""
+
+    cluster = False
+
+    def holding(self, *, wait: bool) -> AbstractContextManager[None]:
+        """The host's lock."""
+        return measuring(wait=wait)
+
+    def measure(
+        self,
+        plan: Plan,
+        run: Run,
+        control: Control,
+        *,
+        max_time_s: float | None = None,
+        tables: Tables | None = None,
+    ) -> str:
+        """See Crew. A cluster's run goes on here as on one more machine."""
+        bench = replace(plan.bench(run.folder), control=control)
+        machine = host.fingerprint(host.host()) if run.manifest.cluster else ""
+        ledger = Ledger(run)
+        ledger.close_interrupted()
+        _join(ledger, machine)
+        pending = run.pending(machine)
+        with Display(run, pending, tables=tables) as display:
+            bench.on_tick = display.tick
+            begin = time.monotonic()
+            for place, block in enumerate(blocks(pending)):
+                stopped = ""
+                if place and not block.warmup:
+                    stopped = _out_of_time(display, begin, max_time_s)
+                if stopped or control.stopping:
+                    return stopped
+                _run_block(LocalRunner(bench), ledger, block, machine, display)
+        return ""
+
+
+def _join(ledger: Ledger, machine: str) -> None:
+    """In a cluster's run: tell of this machine, and begin anew what another one has begun."""
+    if not machine:
+        return
+    ledger.joined(host.machine_record("local"))
+    for block, begun_on in ledger.begun().items():
+        if begun_on != machine:
+            ledger.withdraw(block)
+
+
+def _run_block(
+    runner: Runner, ledger: Ledger, block: Block, machine: str, display: Display
+) -> None:
+    with writing(ledger.run.folder):
+        for trial in runner.run(block):
+            trial.machine = machine
+            ledger.write(trial)
+            if trial.state == "started":
+                display.started(trial)
+            elif trial.state == "finished":
+                display.finished(trial)
+
+
+def start(options: RunOptions, tables: Tables | None = None, crew: Crew | None = None) -> Ended:
     """A new run. Raises: BenchError before anything is written if it cannot be done.
 
-    tables: what a terminal shows of the run so far.
+    tables: what a terminal shows of the run so far. crew: who measures, this machine by default.
     """
+    crew = crew or Here()
     folder = options.results / (options.name or "")
     if options.name and _is_taken(folder):
         raise UsageError(
             f"{folder} exists; choose another --name, or go on with it: "
             f"--resume --name {options.name}."
         )
-    with measuring(wait=options.wait):
+    with crew.holding(wait=options.wait):
         plan = new_plan(options)
+        plan.manifest.cluster = crew.cluster
         _tell_of_seeds(options)
         if options.verify:
-            plan.manifest.verification = _verify(plan)
+            with _holding_unless_held(crew, wait=options.wait):
+                plan.manifest.verification = _verify(plan, options)
         folder = options.results / plan.manifest.run
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            plan.manifest.origin = seal(plan.manifest)
             store.write_manifest(folder, plan.manifest)
             # what the predictions are compared with, so that the report needs the run alone
-            shutil.copyfile(plan.dataset.paths["test_labels"], folder / store.TEST_LABELS)
-            (folder / store.RECORDS).touch()
-        return carry_out(plan, Run(folder, plan.manifest), options.max_time_s, tables)
+            labels = plan.dataset.paths["test_labels"].read_bytes()
+            files.replace(folder / store.TEST_LABELS, labels)
+            files.create(folder / store.RECORDS).close()
+        return carry_out(plan, Run(folder, plan.manifest), options.max_time_s, tables, crew)
 
 
 def resume(
@@ -75,53 +169,65 @@ def resume(
     engine_paths: tuple[Path, ...] = (),
     max_time_s: float | None = None,
     wait: bool = False,
+    trust: bool = False,
     tables: Tables | None = None,
+    crew: Crew | None = None,
 ) -> Ended:
     """Go on with a run where it was interrupted: the same schedule, the missing trials.
 
-    Raises: UsageError if there is none, or if the machine is not the same any more.
+    The run of a cluster may go on with any crew, on this machine too, if all but the machine is
+    the same. trust: execute the commands of a manifest that this user has not made on this machine.
+    Raises: UsageError if there is none, if it comes from elsewhere and is not trusted, or if the
+        machine is not the same any more.
     """
+    crew = crew or Here()
     folder = _folder_to_resume(results, name)
-    with measuring(wait=wait):
+    trusted.require(folder, store.read_manifest(folder), trusted=trust)
+    with crew.holding(wait=wait):
         with writing(folder):
             store.heal(folder)
         run = read_run(folder)
+        if crew.cluster and not run.manifest.cluster:
+            raise UsageError(
+                f"{folder} was begun on one machine and goes on there; a run of several begins "
+                "with --cluster."
+            )
         for problem in run.problems:
-            print(f"bench: {problem} (refused; the other lines are used)", file=sys.stderr)
-        plan, differences = same_plan(run.manifest, commands, engine_paths)
+            say(f"{problem} (refused; the other lines are used)")
+        purpose: Purpose = "join" if run.manifest.cluster else "continue"
+        plan, differences = same_plan(run.manifest, commands, engine_paths, purpose=purpose)
         if differences:
             raise UsageError(
                 f"{folder} cannot go on, this is not the same machine any more: "
                 f"{in_short(differences)}. "
                 "Trials measured now would not be comparable; start a new run."
             )
-        return carry_out(plan, run, max_time_s or run.manifest.max_time_s, tables)
+        return carry_out(plan, run, max_time_s or run.manifest.max_time_s, tables, crew)
 
 
 def carry_out(
-    plan: Plan, run: Run, max_time_s: float | None, tables: Tables | None = None
+    plan: Plan,
+    run: Run,
+    max_time_s: float | None,
+    tables: Tables | None = None,
+    crew: Crew | None = None,
 ) -> Ended:
     """Run what has not finished yet: the trials of the schedule, then the accuracies after them."""
-    bench = plan.bench(run.folder)
-    pending = run.pending()
-    stopped = ""
-    with writing(run.folder):
-        _close_interrupted(run)
-    with stop_signals(bench.control), Display(run, pending, tables=tables) as display:
-        bench.on_tick = display.tick
-        begin = time.monotonic()
-        for index, planned in enumerate(pending):
-            if index and planned.slot == 0 and not planned.warmup:
-                stopped = _out_of_time(display, begin, max_time_s)
-            if stopped or bench.control.stopping:
-                break
-            with writing(run.folder):
-                _run_one(bench, run, planned, display)
-        if not run.pending():
-            stopped = _find_accuracies(bench, run, display, begin, max_time_s)
+    crew, control, begin = crew or Here(), Control(), time.monotonic()
+    with stop_signals(control):
+        stopped = crew.measure(plan, run, control, max_time_s=max_time_s, tables=tables)
+        if run.pending_points() and not run.pending_blocks() and not control.stopping:
+            with _holding_unless_held(crew, wait=True):
+                bench = replace(plan.bench(run.folder), control=control)
+                stopped = _find_accuracies(bench, run, begin, max_time_s)
     with contextlib.suppress(OSError):
-        shutil.rmtree(run.folder / "work")
-    return _ended(run, bench.control, stopped)
+        files.remove(run.folder, "work")
+    return _ended(run, control, stopped)
+
+
+def _holding_unless_held(crew: Crew, *, wait: bool) -> AbstractContextManager[None]:
+    """The host's lock, for what this machine does in the run of a cluster."""
+    return measuring(wait=wait) if crew.cluster else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -139,96 +245,60 @@ def stop_signals(control: Control) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Say which folder could not be written, and that nothing measured is lost."""
-    try:
-        yield
-    except OSError as error:
-        place = error.filename or folder
-        raise StorageError(
-            f"{place}: {error.strerror or error}. The run stops here; what was recorded is kept, "
-            "and `bench run --resume` goes on once the folder can be written."
-        ) from error
-
-
-def _verify(plan: Plan) -> dict[str, Any]:
+def _verify(plan: Plan, options: RunOptions) -> dict[str, Any]:
     """Hold the engines against the reference before anything is timed.
 
-    Raises: BenchError naming the engine that does other work; KeyboardInterrupt if stopped.
+    Raises: BenchError naming the engine that does other work; Interrupted if stopped.
     """
-    from harness.verify.request import verify_run
+    from harness.verify.request import ALL, Request, Watcher, verify_run
 
-    control = Control()
-    print("bench: verifying that all engines do the same work ...", file=sys.stderr)
-    with stop_signals(control):
-        found = verify_run(
-            plan.workload,
-            plan.dataset,
-            plan.engines,
-            threads=plan.manifest.threads,
-            control=control,
-        )
-    if control.stopping:
-        raise KeyboardInterrupt
+    request = Request(
+        options.preset,
+        engines=options.verify_engines or ALL,
+        threads=plan.manifest.threads,
+        sandbox=options.sandbox,
+    )
+    if options.verify_steps is not None:
+        request = replace(request, steps=options.verify_steps)
+    if options.timeout_s is not None:
+        request = replace(request, timeout_s=options.timeout_s)
+    watcher = Watcher(on_engine=lambda n, count, name: say(f"verifying {n}/{count}: {name}"))
+    with stop_signals(watcher.control):
+        found = verify_run(plan.workload, plan.dataset, plan.engines, request, watcher)
+    if watcher.control.stopping:
+        raise Interrupted("interrupted.")
     return found
 
 
-def _run_one(bench: Bench, run: Run, planned: Planned, display: Display) -> None:
-    store.append(run.folder, record(planned, "started"))
-    display.started(planned)
-    trial = run_trial(bench, planned)
-    store.append(run.folder, trial)
-    if trial.state == "finished":
-        _note(run, trial)
-        display.finished(trial)
-
-
-def _find_accuracies(
-    bench: Bench, run: Run, display: Display, begin: float, max_time_s: float | None
-) -> str:
+def _find_accuracies(bench: Bench, run: Run, begin: float, max_time_s: float | None) -> str:
     """What the manifest asks for beyond the blocks; returns why it ended early, or ""."""
-    keys = run.pending_points()
-    if keys:
+    keys, ledger = run.pending_points(), Ledger(run)
+    with Display(run, []) as display:
         display.accuracies_begin(len(keys))
-    for place, key in enumerate(keys):
-        if bench.control.stopping:
-            break
-        end_s = time.monotonic() - begin + expected_s(run, [key])
-        if max_time_s is not None and end_s > max_time_s:
-            return f"--max-time {max_time_s:g} s leaves {len(keys) - place} accuracies to be found"
-        display.point_started(key, expected_s(run, keys[place:]))
-        with writing(run.folder):
-            point = run_point(bench, key)
+        for place, key in enumerate(keys):
+            if bench.control.stopping:
+                break
+            end_s = time.monotonic() - begin + expected_s(run, [key])
+            if max_time_s is not None and end_s > max_time_s:
+                return (
+                    f"--max-time {max_time_s:g} s leaves {len(keys) - place} accuracies to be found"
+                )
+            display.point_started(key, expected_s(run, keys[place:]))
+            with writing(run.folder):
+                point = run_point(bench, key)
             if point is None:
                 break
-            store.append(run.folder, point)
-        run.points.append(point)
-        display.point_finished(point)
+            ledger.found(point)
+            display.point_finished(point)
     return ""
 
 
 def _tell_of_seeds(options: RunOptions) -> None:
     if 0 < options.seeds < options.repeats:
-        print(
-            f"bench: --seeds {options.seeds} adds nothing: each of the {options.repeats} blocks "
-            "has a seed of its own already.",
-            file=sys.stderr,
+        say(
+            f"--seeds {options.seeds} adds nothing: each of the {options.repeats} blocks "
+            "has a seed of its own already."
         )
-
-
-def _note(run: Run, trial: Trial) -> None:
-    """Keep the run in memory as a reader of its files would see it."""
-    order = {planned.id: place for place, planned in enumerate(run.manifest.schedule)}
-    run.trials = [*(known for known in run.trials if known.id != trial.id), trial]
-    run.trials.sort(key=lambda known: order[known.id])
-
-
-def _close_interrupted(run: Run) -> None:
-    """Trials that a killed harness left as "started" are recorded as interrupted, once."""
-    for trial in run.trials:
-        if trial.state == "started":
-            store.append(run.folder, record(trial, "interrupted"))
 
 
 def _out_of_time(display: Display, begin: float, max_time_s: float | None) -> str:
@@ -252,7 +322,7 @@ def _folder_to_resume(results: Path, name: str | None) -> Path:
     if name is not None:
         check_run_name(name)
         folder = results / name
-        if not (folder / store.MANIFEST).is_file():
+        if not files.is_regular(folder / store.MANIFEST):
             raise UsageError(f"--resume: there is no run '{name}' in {results}.")
         return folder
     return newest(results)
@@ -266,12 +336,13 @@ def _ended(run: Run, control: Control, stopped: str) -> Ended:
     report = f"bench report {run.manifest.run}{_results_option(run.folder)}"
     if control.stopping:
         sentence = f"interrupted; {counts}. Go on: {again}. So far: {report}"
-        return Ended(run.folder, INTERRUPTED, sentence)
+        return Ended(run.folder, INTERRUPTED, sentence, len(run.trials))
     if stopped:
         counts = f"{stopped}; {counts}. Go on: {again}"
     failed = len(valid) < len(finished) or any(point.failure for point in run.points)
     code = NOTHING_VALID if not valid else FAILED if failed else DONE
-    return Ended(run.folder, code, f"{counts}. Tables and plots: {report}")
+    sentence = f"{counts}. Tables and plots: {report}"
+    return Ended(run.folder, code, sentence, len(run.trials))
 
 
 def _points_told(run: Run) -> str:

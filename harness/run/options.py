@@ -17,6 +17,7 @@ class RunOptions:
     """The options of `bench run`, as numbers and names; None where the person said nothing.
 
     seeds: starts in all; each of the `repeats` blocks is one, what is beyond them is not timed.
+    trust: of a sweep that goes on. verify_steps, verify_engines: None for all there is.
     """
 
     preset: str = "paper"
@@ -39,6 +40,10 @@ class RunOptions:
     sampling: bool = True
     verify: bool = True
     wait: bool = False
+    trust: bool = False
+    sandbox: bool = False
+    verify_steps: int | None = None
+    verify_engines: str | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None:

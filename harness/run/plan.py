@@ -15,11 +15,13 @@ from harness.data.load import load as load_dataset
 from harness.errors import UsageError
 from harness.machine import host
 from harness.machine.environment import recorded_environment
+from harness.process import sandbox
 from harness.process.supervise import POLL_S, Limits
 from harness.records.models import EngineEntry, Manifest
-from harness.records.sameness import unlike
+from harness.records.sameness import Purpose, unlike
 from harness.run import schedule
 from harness.run.options import RunOptions
+from harness.safe.text import visible
 from harness.trial.engines import ROOT, Engine, able, choose, find
 from harness.trial.trial import Bench
 from harness.workload import shapes
@@ -50,6 +52,7 @@ class Plan:
             warmup_dataset=cut(self.dataset, train=WARMUP_TRAIN, test=WARMUP_TEST),
             threads=manifest.threads,
             cold=manifest.cold,
+            sandboxed=manifest.sandbox is not None,
             limits=Limits(
                 timeout_s=manifest.timeout_s,
                 cpus=tuple(manifest.cpus) if manifest.cpus else None,
@@ -63,6 +66,8 @@ def new_plan(options: RunOptions) -> Plan:
 
     Raises: UsageError, DataError.
     """
+    if options.sandbox:
+        sandbox.check()
     try:
         workload = load_workload(options.preset, options.settings)
     except WorkloadError as error:
@@ -74,7 +79,8 @@ def new_plan(options: RunOptions) -> Plan:
         run=options.name or default_name(workload.name, options.results),
         preset=workload.name,
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        command_line=["bench", *sys.argv[1:]],
+        # an argument that is no text would make a manifest that cannot be read
+        command_line=["bench", *map(visible, sys.argv[1:])],
         workload=workload.document(),
         engines=[engine.entry() for engine in engines],
         repeats=options.repeats,
@@ -93,6 +99,7 @@ def new_plan(options: RunOptions) -> Plan:
         threads=options.threads,
         cpus=list(options.cpus) if options.cpus else None,
         cold=options.cold,
+        sandbox=sandbox.NAME if options.sandbox else None,
         timeout_s=options.timeout_s,
         max_time_s=options.max_time_s,
         sample_interval_s=POLL_S if options.sampling else None,
@@ -103,7 +110,12 @@ def new_plan(options: RunOptions) -> Plan:
 
 
 def same_plan(
-    manifest: Manifest, commands: Sequence[str] = (), engine_paths: Sequence[Path] = ()
+    manifest: Manifest,
+    commands: Sequence[str] = (),
+    engine_paths: Sequence[Path] = (),
+    *,
+    purpose: Purpose = "continue",
+    own_commands: bool = False,
 ) -> tuple[Plan, dict[str, tuple[Any, Any]]]:
     """The plan of an existing run on the machine as it is now, and what has changed since.
 
@@ -112,19 +124,27 @@ def same_plan(
         commands: `--command` texts given again; without them they come from the manifest.
         engine_paths: `--engine-path` folders given again; where the manifest can tell the folder of
             an engine's file (below the current one or the home), it is found without them.
+        purpose: what the differences matter for: that a run goes on, or that a machine joins it.
+        own_commands: nothing that the manifest alone names is run: it came over a network.
     """
+    if manifest.sandbox is not None:
+        sandbox.check()
     known = find(folders=engine_paths)
     files = [_local(e.command[-1]) for e in manifest.engines if e.source == "file"]
     folders = [Path(f).parent for f in files if f.endswith(".py") and Path(f).is_file()]
-    if any(e.source == "file" and e.name not in known for e in manifest.engines):
+    if not own_commands and any(
+        e.source == "file" and e.name not in known for e in manifest.engines
+    ):
         known = find(folders=[*engine_paths, *folders])
     given = {engine.name: engine for engine in choose(None, commands, known)} if commands else {}
+    if own_commands:
+        _refuse_commands(manifest, given)
     engines = [given.get(e.name) or _again(e, known) for e in manifest.engines]
     now = manifest.model_copy(
         update={"engines": [engine.entry() for engine in engines], **_surroundings()}
     )
     plan = _complete(now, parse(manifest.workload), engines)
-    differences = unlike(manifest, plan.manifest, "continue")
+    differences = unlike(manifest, plan.manifest, purpose)
     plan.manifest = manifest
     return plan, differences
 
@@ -174,6 +194,15 @@ def _blas() -> dict[str, str]:
     built = np.show_config(mode="dicts") or {}
     blas = built.get("Build Dependencies", {}).get("blas", {})
     return {"blas": f"{blas['name']} {blas.get('version', '')}".strip()} if "name" in blas else {}
+
+
+def _refuse_commands(manifest: Manifest, given: dict[str, Engine]) -> None:
+    for entry in manifest.engines:
+        if entry.source == "command" and entry.name not in given:
+            raise UsageError(
+                f"engine '{entry.name}' is a command, and none that comes over the network is run: "
+                f"start the worker with --command {entry.name}='...'."
+            )
 
 
 def _again(entry: EngineEntry, known: dict[str, Engine]) -> Engine:

@@ -14,6 +14,7 @@ from harness import units
 from harness.analysis.metrics import LINE
 from harness.records.models import Planned, Point, PointKey, Trial
 from harness.records.store import Run
+from harness.safe.text import one_line
 
 REFRESH_S = 2.0  # drawing takes CPU time that a trial could notice
 
@@ -111,7 +112,7 @@ class Display:
         if self._live is None or trial is None:
             return
         what = "warm-up" if trial.warmup else f"block {trial.block + 1}"
-        remaining = "" if left is None else f", {_duration(left)} left"
+        remaining = "" if left is None else f", {duration(left)} left"
         self._bar.update(self._task, description=f"{what}, {trial.engine}{remaining}")
         self._live.refresh()
         self._drawn = time.monotonic()
@@ -123,9 +124,9 @@ class Display:
         line = f"{self._done}/{self._total} {trial_line(trial)}"
         left = self.clock.left_s()
         if self._live is None and left is not None and self._done < self._total:
-            line += f" ({_duration(left)} left)"
+            line += f" ({duration(left)} left)"
         style = None if trial.valid else "red"
-        self.console.print(line, style=style, markup=False, soft_wrap=True)
+        self.console.print(one_line(line), style=style, markup=False, soft_wrap=True)
         self._bar.update(self._task, completed=self._done)
         if self._live is not None and not trial.warmup:
             tables = self._tables(self._run, self.console.width) if self._tables else ()
@@ -140,7 +141,7 @@ class Display:
     def point_started(self, key: PointKey, left_s: float) -> None:
         """An engine is trained and tested outside of the blocks; `left_s` until all are done."""
         what = f"not timed: seed {key.seed}, {key.engine}, {units.counted(key.epoch, 'epoch')}"
-        self._bar.update(self._task, description=f"{what}, {_duration(left_s)} left")
+        self._bar.update(self._task, description=f"{what}, {duration(left_s)} left")
         if self._live is not None:
             self._live.refresh()
 
@@ -150,7 +151,7 @@ class Display:
         self._bar.update(self._task, completed=self._done)
         line = f"{self._done}/{self._total} {point_line(point)}"
         style = "red" if point.failure else None
-        self.console.print(line, style=style, markup=False, soft_wrap=True)
+        self.console.print(one_line(line), style=style, markup=False, soft_wrap=True)
 
 
 def point_line(point: Point) -> str:
@@ -168,7 +169,8 @@ def trial_line(trial: Trial) -> str:
     return f"{head}: {', '.join(texts)}{', disturbed' if trial.disturbed else ''}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them: "3 min 20 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

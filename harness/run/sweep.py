@@ -6,6 +6,7 @@ results/<sweep>/report/        made from the runs alone
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +18,17 @@ from harness.records.models import Manifest
 from harness.records.sameness import in_short, unlike
 from harness.records.store import MANIFEST, read_run
 from harness.run import loop as runner
+from harness.run.loop import Crew
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import new_plan
 from harness.run.progress import Tables
+from harness.safe import files
+from harness.safe.text import one_line
 from harness.trial.engines import able, choose, find
 from harness.workload.format import WorkloadError, load
 
 DEFINITION = "sweep.json"
+DEFINITION_CAP = 1 << 28  # bytes; it holds a manifest
 MOST_POINTS = 200
 
 
@@ -75,9 +80,10 @@ def _split(text: str) -> list[str]:
 
 def points(axes: dict[str, list[str]]) -> list[Combination]:
     """Every combination, the last setting changing fastest. Raises: UsageError above 200."""
+    count = math.prod(map(len, axes.values()))
+    if count > MOST_POINTS:
+        raise UsageError(f"sweep: {count} runs, allowed are {MOST_POINTS}.")
     combinations = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-    if len(combinations) > MOST_POINTS:
-        raise UsageError(f"sweep: {len(combinations)} runs, allowed are {MOST_POINTS}.")
     width = len(str(len(combinations)))
     return [
         Combination(f"{number:0{width}d}-{_slug(values)}"[:64], values)
@@ -98,6 +104,7 @@ def carry_out(
     resume: bool,
     announce: Callable[[str], None],
     tables: Tables | None = None,
+    crew: Crew | None = None,
 ) -> tuple[Path, int]:
     """Run every point that is not complete; returns the sweep's folder and an exit code.
 
@@ -105,7 +112,7 @@ def carry_out(
         options: of every run; `name` is the sweep's, `settings` are the same in every run.
         axes: setting -> values. resume: go on with an existing sweep.
         announce: told of every point before it begins.
-        tables: what a terminal shows of a run so far.
+        tables: what a terminal shows of a run so far. crew: who measures, see `run.loop.start`.
     Raises: UsageError before anything is written if a point is no workload, an engine unknown, or
         the sweep was started with other engines, repeats, seeds or anything else.
     """
@@ -120,7 +127,7 @@ def carry_out(
     for number, point in enumerate(plan, start=1):
         announce(f"point {number} of {len(plan)}: {', '.join(point.settings)}")
         try:
-            codes.append(_run_point(options, folder, point, tables))
+            codes.append(_run_point(options, folder, point, tables, crew))
         except BenchError:
             _forget_if_empty(folder)
             raise
@@ -170,14 +177,14 @@ def _open(folder: Path, axes: dict[str, list[str]], first: Manifest, resume: boo
         return
     folder.mkdir(parents=True, exist_ok=True)
     definition = {"axes": axes, "first": first.model_dump(mode="json")}
-    path.write_text(json.dumps(definition, indent=1) + "\n", encoding="utf-8")
+    files.replace(path, (json.dumps(definition, indent=1) + "\n").encode())
 
 
 def _check_same(path: Path, now: Manifest) -> None:
     """Refuse to go on with a sweep that was started otherwise. Raises: UsageError."""
     try:
-        then = Manifest.model_validate(json.loads(path.read_text(encoding="utf-8"))["first"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        then = Manifest.model_validate(json.loads(files.read(path, DEFINITION_CAP))["first"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path}: does not say what the sweep was started with; start a new sweep."
         ) from error
@@ -193,12 +200,18 @@ def _told(axes: dict[str, list[str]]) -> str:
     return " ".join(f"{key}={','.join(values)}" for key, values in axes.items())
 
 
-def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Tables | None) -> int:
-    if not (folder / point.name / MANIFEST).is_file():
+def _run_point(
+    options: RunOptions,
+    folder: Path,
+    point: Combination,
+    tables: Tables | None,
+    crew: Crew | None,
+) -> int:
+    if not files.is_regular(folder / point.name / MANIFEST):
         ours = replace(_options_of(options, point), results=folder)
-        return runner.start(ours, tables).exit_code
+        return runner.start(ours, tables, crew).exit_code
     found = read_run(folder / point.name)
-    if not found.pending():
+    if not found.pending_blocks():
         valid, finished = found.valid(), found.finished()
         return runner.DONE if len(valid) == len(finished) else runner.FAILED
     return runner.resume(
@@ -206,7 +219,9 @@ def _run_point(options: RunOptions, folder: Path, point: Combination, tables: Ta
         point.name,
         engine_paths=options.engine_paths,
         wait=options.wait,
+        trust=options.trust,
         tables=tables,
+        crew=crew,
     ).exit_code
 
 
@@ -222,7 +237,13 @@ def read_axes(folder: Path) -> dict[str, list[str]]:
     """The settings and values of the sweep in `folder`. Raises: UsageError."""
     path = folder / DEFINITION
     try:
-        axes = json.loads(path.read_text(encoding="utf-8"))["axes"]
-        return {str(key): [str(value) for value in values] for key, values in axes.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        axes = json.loads(files.read(path, DEFINITION_CAP))["axes"]
+        found = {str(key): [str(value) for value in values] for key, values in axes.items()}
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path}: not the definition of a sweep ({error}).") from error
+    texts = [*found, *(value for values in found.values() for value in values)]
+    if not found or not all(found.values()) or any(one_line(text) != text for text in texts):
+        raise UsageError(f"{path}: not the definition of a sweep (a setting or value is no text).")
+    return found

@@ -13,6 +13,7 @@ from harness.stats.accuracy import (
 )
 from harness.stats.describe import Summary, median_interval, summarize, t_interval
 from harness.stats.drift import Drift, drift, lag_one, slot_effect, slot_p
+from harness.stats.machines import Across, across_machines
 from harness.stats.multiple import holm
 from harness.stats.paired import Ratio, bca_interval, paired_ratio, sign_flip_p
 from harness.stats.unpaired import ratio_of_samples
@@ -21,12 +22,14 @@ from harness.stats.verdict import VERDICTS, decide
 __all__ = [
     "VERDICTS",
     "AccuracyDifference",
+    "Across",
     "Drift",
     "Ratio",
     "Summary",
     "accuracy_change",
     "accuracy_difference",
     "accuracy_word",
+    "across_machines",
     "bca_interval",
     "decide",
     "drift",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,17 @@ def median_interval(values: Sequence[float] | np.ndarray) -> Interval | None:
     The shortest symmetric one that reaches the level, whatever the distribution is: it inverts the
     binomial test of the median. None when n < 6: there even the whole sample covers less.
     """
-    if len(values) == 0:
+    places = _median_places(len(values))
+    if places is None:
         return None
-    found: Any = stats.quantile_test(values, q=0, p=0.5).confidence_interval(LEVEL)
-    return None if np.isnan(found.low) else (float(found.low), float(found.high))
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    return float(ordered[places[0]]), float(ordered[places[1]])
+
+
+@cache
+def _median_places(n: int) -> tuple[int, int] | None:
+    """Places of the ends in the ordered sample: they hang on its size alone."""
+    if n == 0:
+        return None
+    found: Any = stats.quantile_test(np.arange(n), q=0, p=0.5).confidence_interval(LEVEL)
+    return None if np.isnan(found.low) else (int(found.low), int(found.high))

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import stats
@@ -50,18 +51,19 @@ class Ratio:
 NO_RATIO = Ratio(0, None, None, None, None, None, None, None, None, None)
 
 
-def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Ratio:
+def paired_ratio(a: Sequence[float], b: Sequence[float], *, t_alone: bool = False) -> Ratio:
     """Ratio A/B over blocks; a[k] and b[k] are of the same block.
 
     Args:
         a, b: positive finite numbers, equally many.
+        t_alone: leave resampling out, as for more than LARGE pairs.
     Raises: ValueError if the counts differ or a value is not a positive finite number.
     """
     if len(a) != len(b):
         raise ValueError(f"paired_ratio: {len(a)} values of A and {len(b)} of B; pairs need both.")
     if not len(a):
         return NO_RATIO
-    return ratio_of_logs(logarithms(a) - logarithms(b))
+    return ratio_of_logs(logarithms(a) - logarithms(b), t_alone=t_alone)
 
 
 def logarithms(values: Sequence[float]) -> np.ndarray:
@@ -72,7 +74,7 @@ def logarithms(values: Sequence[float]) -> np.ndarray:
     return np.log(sample)
 
 
-def ratio_of_logs(logs: np.ndarray) -> Ratio:
+def ratio_of_logs(logs: np.ndarray, *, t_alone: bool = False) -> Ratio:
     """`Ratio` from paired differences of logarithms, computed so that swapping is exact.
 
     The bootstrap is not antisymmetric to the last bit (its quantiles interpolate), so the
@@ -80,8 +82,8 @@ def ratio_of_logs(logs: np.ndarray) -> Ratio:
     with their signs changed.
     """
     if _is_flipped(logs):
-        return _negated(_ratio_of_logs(-logs))
-    return _ratio_of_logs(logs)
+        return _negated(_worked_out((-logs).tobytes(), t_alone))
+    return _worked_out(logs.tobytes(), t_alone)
 
 
 def _is_flipped(logs: np.ndarray) -> bool:
@@ -111,9 +113,11 @@ def _negated(r: Ratio) -> Ratio:
     )
 
 
-def _ratio_of_logs(logs: np.ndarray) -> Ratio:
+@lru_cache(maxsize=256)  # a report asks for A/B and for B/A
+def _worked_out(content: bytes, t_alone: bool) -> Ratio:
+    logs = np.frombuffer(content)
     n = len(logs)
-    t, bca = t_interval(logs), bca_interval(logs)
+    t, bca = t_interval(logs), None if t_alone else bca_interval(logs)
     if not has_spread(logs) and n < 6 and np.any(logs):
         # one value n times: the t interval has no width and knows nothing; from n = 6 on the
         # exact test can reach 0.05 and carries the claim
@@ -128,7 +132,7 @@ def _ratio_of_logs(logs: np.ndarray) -> Ratio:
         t_interval=exponential(t),
         bca_interval=exponential(bca),
         interval=exponential(hull),
-        p=sign_flip_p(logs),
+        p=sign_flip_p(logs, t_alone=t_alone),
         p_floor=2.0 ** (1 - n) if n >= 2 else None,
         half_width=half,
         n_for_one_percent=needed_pairs(float(logs.std(ddof=1))) if n > 1 else None,
@@ -187,11 +191,12 @@ def bca_interval(differences: np.ndarray, resamples: int = RESAMPLES) -> Interva
     return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
-def sign_flip_p(differences: np.ndarray) -> float | None:
+def sign_flip_p(differences: np.ndarray, *, t_alone: bool = False) -> float | None:
     """Two-sided permutation p of "the mean difference is zero", by flipping signs.
 
     All 2ⁿ patterns up to n = 16 (1,024 at n = 10), beyond that 65,536 drawn ones, and beyond
-    n = 200 the t test, which the permutation distribution of a mean has come to by then.
+    n = 200 (and with `t_alone`) the t test, which the permutation distribution of a mean has come
+    to by then.
     None when n < 2. Equal values (all differences zero) give 1.
     """
     if len(differences) < 2:
@@ -200,7 +205,7 @@ def sign_flip_p(differences: np.ndarray) -> float | None:
         return 1.0
     if not has_spread(differences):
         return 2.0 ** (1 - len(differences))  # only all plus and all minus are as extreme
-    if len(differences) > LARGE:
+    if len(differences) > LARGE or t_alone:
         return float(stats.ttest_1samp(differences, 0.0).pvalue)
     result = stats.permutation_test(
         (differences,),

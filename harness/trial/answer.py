@@ -5,8 +5,6 @@ impossible), `not_finite`, `contract_broken` (readable, but not the work that wa
 """
 
 import json
-import math
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,8 +13,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.contract import PHASES
+from harness.records.fields import LARGEST, Count, Seconds, Whole
 from harness.records.models import Epoch, Outcome
 from harness.records.store import REPORT_CAP
+from harness.safe import arrays, files
+from harness.safe.text import one_line
 from harness.workload import shapes
 from harness.workload import start as weights
 
@@ -39,7 +40,10 @@ class _Event(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# An engine may well report a loss that is no number, or too large for one: `not_finite`.
+Loss = Annotated[float, Field(allow_inf_nan=True)]
+
+
 Text = Annotated[str, Field(max_length=200)]
 
 
@@ -48,17 +52,17 @@ class PhaseEvent(_Event):
 
     event: Literal["phase"]
     name: Text
-    seconds: Seconds
+    seconds: Annotated[Seconds, Field(allow_inf_nan=False)]
 
 
 class EpochEvent(_Event):
     """An epoch that ended; a loss of null stands for one that JSON cannot write."""
 
     event: Literal["epoch"]
-    epoch: int
-    seconds: Seconds
-    loss: float | None
-    examples: Annotated[int, Field(ge=0)]
+    epoch: Count
+    seconds: Annotated[Seconds, Field(allow_inf_nan=False)]
+    loss: Loss | None
+    examples: Count
 
 
 class DoneEvent(_Event):
@@ -66,11 +70,11 @@ class DoneEvent(_Event):
 
     event: Literal["done"]
     nonce: str
-    parameters: Annotated[int, Field(ge=0)]
+    parameters: Count
     layers: Annotated[list[Text], Field(max_length=100)]
     dtype: Text
-    batch_size: int
-    threads: int
+    batch_size: Whole
+    threads: Whole
     versions: Annotated[dict[Text, Text], Field(max_length=100)] = {}
 
 
@@ -89,21 +93,25 @@ class EngineReport:
     not_finite: str = ""
 
 
-def read_report(path: Path) -> EngineReport:
-    """Read `report.jsonl`. Raises: Fault "no_result" without a file, "bad_result" if malformed."""
+def read_report(path: Path, *, below: Path | None = None) -> EngineReport:
+    """Read `report.jsonl`.
+
+    Args:
+        below: the folder below which nothing may have become a link.
+    Raises: Fault "no_result" without a file, "bad_result" if malformed, or anything but a file.
+    """
     try:
-        with path.open("rb") as file:
-            content = file.read(REPORT_CAP + 1)
-    except OSError as error:
+        content = files.read(path, REPORT_CAP, below=below)
+    except FileNotFoundError as error:
         raise Fault("no_result", f"no report was written ({error.strerror}).") from error
-    if len(content) > REPORT_CAP:
-        raise Fault("bad_result", f"the report is larger than {REPORT_CAP} bytes.")
+    except OSError as error:
+        raise Fault("bad_result", f"report: {error.strerror}.") from error
     report = EngineReport()
     for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             try:
                 _add(report, EVENT.validate_json(line))
-            except (ValidationError, ValueError) as error:
+            except (ValidationError, ValueError, RecursionError) as error:
                 raise Fault("bad_result", f"report line {number}: {_complaint(error)}") from error
     return report
 
@@ -133,34 +141,34 @@ def check_report(report: EngineReport, job: dict[str, Any], wall_s: float, examp
         _check_epochs(report.epochs, job["workload"]["training"]["epochs"], examples)
 
 
-def check_weights(job: dict[str, Any]) -> None:
+def check_weights(job: dict[str, Any], *, below: Path | None = None) -> None:
     """The trained weights are there, finite, and of the model's shapes. Raises: Fault."""
-    path = Path(job["weights"])
-    if not path.is_file():
-        raise Fault("no_result", "the engine wrote no weights.")
-    if not zipfile.is_zipfile(path):
-        raise Fault("bad_result", f"weights: {path.name} is not a readable .npz file.")
     try:
-        weights.load(path, job["workload"]["model"])
+        weights.load(Path(job["weights"]), job["workload"]["model"], below=below)
+    except FileNotFoundError:
+        raise Fault("no_result", "the engine wrote no weights.") from None
+    except weights.UnreadableWeights as error:
+        raise Fault("bad_result", str(error)) from error
     except weights.WeightsError as error:
         text = str(error)
         raise Fault("not_finite" if "not finite" in text else "contract_broken", text) from error
 
 
-def read_predictions(job: dict[str, Any], expected: int) -> np.ndarray:
+def read_predictions(
+    job: dict[str, Any], expected: int, *, below: Path | None = None
+) -> np.ndarray:
     """The predicted classes, uint8 (expected,). Raises: Fault."""
-    path = Path(job["predictions"])
-    if not path.is_file():
-        raise Fault("no_result", "the engine wrote no predictions.")
     limit = expected + 4096  # one byte each, and a generous header: nothing larger is even opened
-    if path.stat().st_size > limit:
-        raise Fault("bad_result", f"predictions: larger than {limit} bytes.")
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise Fault("bad_result", f"predictions: not a readable .npy file: {error}.") from error
-    if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.ndim != 1:
-        what = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else "an archive"
+        found = arrays.read_npy(Path(job["predictions"]), limit, below=below)
+    except FileNotFoundError:
+        raise Fault("no_result", "the engine wrote no predictions.") from None
+    except OSError as error:
+        raise Fault("bad_result", f"predictions: {error.strerror}.") from error
+    except arrays.ArrayError as error:
+        raise Fault("bad_result", f"predictions: {error}") from error
+    if found.dtype != np.uint8 or found.ndim != 1:
+        what = f"{found.dtype} {found.shape}"
         raise Fault("bad_result", f"predictions: {what}, expected uint8 ({expected},).")
     if len(found) != expected:
         raise Fault("contract_broken", f"predictions: {len(found)} for {expected} test images.")
@@ -182,7 +190,7 @@ def _add(report: EngineReport, event: PhaseEvent | EpochEvent | DoneEvent) -> No
             raise ValueError(f"phase '{event.name}' a second time.")
         report.phases[event.name] = event.seconds
     elif isinstance(event, EpochEvent):
-        loss = event.loss if event.loss is not None and math.isfinite(event.loss) else None
+        loss = event.loss if event.loss is not None and abs(event.loss) <= LARGEST else None
         if loss is None and not report.not_finite:
             report.not_finite = f"the loss of epoch {event.epoch} is {event.loss}."
         report.epochs.append(
@@ -227,14 +235,20 @@ def _check_epochs(epochs: list[Epoch], expected: int, examples: int) -> None:
 
 
 def _complaint(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply."
     if not isinstance(error, ValidationError):
-        return str(error)
+        return one_line(error)
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = _short_text(".".join(str(part) for part in first["loc"]))
     given = _short(first["input"])
     return f"{place + ': ' if place else ''}{first['msg']} (found {given})."
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, default=repr)
+    return _short_text(json.dumps(value, default=repr))
+
+
+def _short_text(text: str) -> str:
+    text = one_line(text)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -10,11 +10,13 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Literal
 
 from harness.errors import UsageError
 from harness.records.models import EngineEntry
+from harness.safe.text import say
 from harness.trial.sources import ROOMS, read, sha256, sources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +38,7 @@ class Engine:
     """An engine that was found.
 
     command: argument list; `train --job JOB.json` is added to it. files: what makes up the engine,
-    hashed for the manifest. missing: what it needs and is not installed.
+    hashed for the manifest, as is the program. missing: what it needs and is not installed.
     """
 
     name: str
@@ -68,8 +70,13 @@ class Engine:
         command = [_portable(part) for part in self.command]
         if self.source == "file" and Path(command[-1]).is_absolute():
             command[-1] = Path(command[-1]).name
+        program = Path(self.command[0])
         return EngineEntry(
-            name=self.name, command=command, source=self.source, sha256=sha256(self.files)
+            name=self.name,
+            command=command,
+            source=self.source,
+            sha256=sha256(self.files),
+            program_sha256=sha256([program]) if program.is_file() else None,
         )
 
 
@@ -99,7 +106,7 @@ def able(engines: Sequence[Engine]) -> list[Engine]:
     if len(left_out) == len(engines):
         raise UsageError("no engine can run here. " + "; ".join(told))
     for line in told:
-        print(f"bench: {line}", file=sys.stderr)
+        say(line)
     return [engine for engine in engines if engine not in left_out]
 
 
@@ -213,8 +220,18 @@ def _from_entry_points() -> list[Engine]:
         package = f"module {point.module}" + (f" of {point.dist.name}" if point.dist else "")
         # -P: the folder a trial runs in is no place to import from
         command = (sys.executable, "-P", "-m", point.module)
-        engines.append(Engine(point.name, command, "entry point", package, (), missing))
+        files = _package_files(spec)
+        engines.append(Engine(point.name, command, "entry point", package, files, missing))
     return engines
+
+
+def _package_files(spec: ModuleSpec | None) -> tuple[Path, ...]:
+    """The sources of a top-level module or package, found without importing it."""
+    if spec is None:
+        return ()
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    own = [Path(spec.origin)] if not folders and spec.origin else []
+    return tuple(sorted([*own, *(file for folder in folders for file in folder.rglob("*.py"))]))
 
 
 def _portable(part: str) -> str:

@@ -10,11 +10,14 @@ from typing import Any, Literal
 
 from harness.contract import PROTOCOL
 from harness.machine.environment import engine_environment
+from harness.process import sandbox
 from harness.process.supervise import Control, Limits, run_process
 from harness.records.models import ProcessResult
+from harness.safe import files
 from harness.trial.outcome import conclude
 
 Process = Literal["train", "test"]
+ROOT = Path(__file__).resolve().parents[2]  # of the project, which engines may import
 
 
 def job(
@@ -63,6 +66,7 @@ def run_job(
     examples: int,
     limits: Limits,
     control: Control,
+    sandboxed: bool = False,
     on_tick: Callable[[], None] = lambda: None,
 ) -> ProcessResult:
     """Write a job into `folder`, run the engine on it there, and say how that ended.
@@ -71,20 +75,29 @@ def run_job(
         asked: as `job` returns it. command: the engine's argument list, without the job's.
         cache: the engine's folder for compile caches, made if it is not there.
         examples: how many images the job trains on; each epoch must have seen them all.
+        sandboxed: keep it from the network, and from writing anywhere but to its two folders.
         on_tick: called often while the process runs.
     """
     path = folder / "job.json"
-    path.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
-    cache.mkdir(parents=True, exist_ok=True)
+    files.replace(path, (json.dumps(asked, indent=1) + "\n").encode())
+    if not files.is_folder(cache):  # an engine may have left something else there
+        files.remove(cache.parent, cache.name)
+    files.folder(cache.parent, cache.name)
+    started = [*command, asked["phase"], "--job", str(path)]
+    if sandboxed:
+        needed = [*sandbox.needs(asked, command), ROOT]
+        started = sandbox.wrapped(started, [folder, cache.absolute()], needed)
     seen = run_process(
-        [*command, asked["phase"], "--job", str(path)],
+        started,
         folder,
-        engine_environment(cache, threads=asked["threads"]),
+        engine_environment(cache, threads=asked["threads"], sandboxed=sandboxed),
         report=Path(asked["report"]),
         limits=limits,
         control=control,
         on_tick=on_tick,
     )
+    if sandboxed:
+        seen.ended = sandbox.ended(seen.ended)
     return conclude(seen, asked, folder, limits, examples)
 
 

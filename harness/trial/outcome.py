@@ -8,6 +8,8 @@ from harness.machine.noise import energy_j, witnesses
 from harness.process.supervise import Limits, Measurement
 from harness.process.timeline import peaks
 from harness.records.models import ProcessResult
+from harness.safe import files
+from harness.safe.text import one_line
 from harness.trial.answer import EngineReport, Fault, check_report, check_weights, read_report
 
 TAIL_BYTES = 2000  # of each log, kept in the record for the report
@@ -37,14 +39,14 @@ def conclude(
     try:
         fault = _process_fault(seen, result, limits)
         try:
-            report = read_report(Path(job["report"]))
+            report = read_report(Path(job["report"]), below=folder.parent)
         except Fault as unreadable:
             raise fault or unreadable from None
         _raise_if(_after_result(fault, report, job, limits))
         check_report(report, job, result.wall_s or 0.0, examples)
         _check_threads(result, job["threads"])
         if job["phase"] == "train":
-            check_weights(job)
+            check_weights(job, below=folder.parent)
     except Fault as fault:
         result.outcome, result.reason = fault.outcome, fault.reason
     _add_report(result, report)
@@ -115,6 +117,8 @@ def _degraded(seen: Measurement) -> list[str]:
 
 def _process_fault(seen: Measurement, result: ProcessResult, limits: Limits) -> Fault | None:
     """What the end of the process alone says, before its report is read."""
+    if seen.spoiled:
+        return Fault("contract_broken", f"the engine replaced its own folder: {seen.spoiled}.")
     after = f"after {result.wall_s or seen.outer_wall_s:.2f} s"
     if not seen.ended:
         outcome = "interrupted" if "launcher ended" in seen.failure else "not_started"
@@ -214,16 +218,19 @@ def _signal_name(number: int | None) -> str | None:
 
 
 def _tail(path: Path) -> str:
-    """The end of a log as text; bytes that are not text are shown as replacement marks."""
+    """The end of a log as text; bytes that are not text are shown as replacement marks.
+
+    Of a log that the engine has replaced by something else, what that is.
+    """
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(size - TAIL_BYTES, 0))
-            return file.read().decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-    except OSError:
+        content = files.tail(path, TAIL_BYTES, below=path.parent.parent)
+    except FileNotFoundError:
         return ""
+    except OSError as error:
+        return f"[{path.name}: {error.strerror}]"
+    return content.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else ""
+    return one_line(lines[-1])[:300] if lines else ""

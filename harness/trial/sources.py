@@ -6,9 +6,14 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.safe import files as safe
+
 ROOMS = ("engines", "tf_reference")
 LIBRARIES = ("myad",)  # of the project, and part of an engine that imports them
 CONTRACT = "harness"  # of the project, and part of no engine
+SOURCE_CAP = 10_000_000  # bytes of a file of Python that is read for what it imports
+CHUNK = 1 << 20
+UNREADABLE = (SyntaxError, ValueError, OSError, RecursionError, MemoryError)
 
 
 def read(path: Path, root: Path) -> tuple[str, tuple[str, ...]]:
@@ -19,7 +24,7 @@ def read(path: Path, root: Path) -> tuple[str, tuple[str, ...]]:
     """
     try:
         parsed = _parsed(path)
-    except (SyntaxError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         return f"cannot be read: {error}", ("a readable file",)
     summary = (ast.get_docstring(parsed) or "").partition("\n")[0]
     files = [f for f in sources(path, root) if root / LIBRARIES[0] not in f.parents]
@@ -50,12 +55,22 @@ def sources(path: Path, root: Path) -> set[Path]:
 
 
 def sha256(files: Sequence[Path]) -> str | None:
-    """One hash over names and contents; None for no files."""
+    """One hash over names and contents; None for no files.
+
+    A file that cannot be read, or is none, counts as what is wrong with it.
+    """
     if not files:
         return None
     digest = hashlib.sha256()
     for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(path.name.encode(errors="surrogateescape") + b"\0")
+        try:
+            with safe.open_regular(path, follow=True) as file:
+                while chunk := file.read(CHUNK):
+                    digest.update(chunk)
+        except OSError as error:
+            digest.update(str(error.strerror).encode())
+        digest.update(b"\0")
     return digest.hexdigest()
 
 
@@ -88,7 +103,7 @@ def _is_installed(top: str, path: Path) -> bool:
 
 
 def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(safe.read_text(path, SOURCE_CAP, follow=True))
 
 
 def _imported(path: Path) -> set[str]:
@@ -96,7 +111,7 @@ def _imported(path: Path) -> set[str]:
     a file that cannot be read."""
     try:
         parsed = _parsed(path)
-    except (SyntaxError, ValueError, OSError):
+    except UNREADABLE:
         return set()
     names: set[str] = set()
     for node in ast.walk(parsed):

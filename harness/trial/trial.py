@@ -1,6 +1,6 @@
 """One trial: write the jobs, run the train and the test process, check everything, one record."""
 
-import shutil
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from harness.data.cache import DataSet, load_array
 from harness.machine.noise import disturbances
 from harness.process.supervise import Control, Limits
 from harness.records.models import Planned, ProcessResult, State, Trial
+from harness.safe import files
 from harness.trial.answer import Fault, read_predictions
 from harness.trial.job import Process, job, run_job
 from harness.workload import start as weights
@@ -23,7 +24,8 @@ class Bench:
     """What all trials of a run have in common.
 
     commands: argument list per engine. workload: the `workload` object of every job.
-    dataset, warmup_dataset: arrays of measured and of warm-up trials. cold: see `--cold`.
+    dataset, warmup_dataset: arrays of measured and of warm-up trials.
+    cold, sandboxed: see `--cold`, `--sandbox`.
     """
 
     folder: Path
@@ -33,6 +35,7 @@ class Bench:
     warmup_dataset: DataSet
     threads: int = 1
     cold: bool = False
+    sandboxed: bool = False
     limits: Limits = field(default_factory=Limits)
     control: Control = field(default_factory=Control)
     on_tick: Callable[[], None] = lambda: None
@@ -48,57 +51,53 @@ class Bench:
 
 def run_trial(bench: Bench, planned: Planned) -> Trial:
     """Run one trial from nothing and return its record, whatever happens to the engine."""
-    folder = bench.folder / "trials" / planned.id
-    if folder.exists():  # left by a trial that was interrupted
-        shutil.rmtree(folder)
-    cache = bench.cache_of(planned.engine)
-    if bench.cold and cache.exists():
-        shutil.rmtree(cache)
+    # what a trial that was interrupted has left, or an engine put there in advance
+    files.remove(bench.folder, "trials", planned.id)
+    if bench.cold:
+        files.remove(bench.folder, "work", "cache", planned.engine)
     trial = record(planned, "finished")
     trial.train, _ = _run_process(bench, planned, "train")
     if trial.train.outcome == "ok" and not bench.control.stopping:
         trial.test, document = _run_process(bench, planned, "test")
         if trial.test.outcome == "ok":
             _score(bench, planned, trial, trial.test, document)
-    _close(trial, folder)
+    _close(trial, bench.folder)
     if bench.control.stopping and not trial.valid:
         trial.state = "interrupted"
     return trial
 
 
-def record(planned: Planned, state: State) -> Trial:
-    """A record of this moment for a trial of the schedule."""
+def record(planned: Planned, state: State, machine: str = "") -> Trial:
+    """A record of this moment for a trial of the schedule; machine: see Trial."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     fields = {name: getattr(planned, name) for name in Planned.model_fields}
-    return Trial(**fields, state=state, at=now)
+    return Trial(**fields, state=state, at=now, machine=machine)
 
 
 def prepare_inputs(bench: Bench, planned: Planned) -> dict[str, Path | None]:
     """Starting weights and order of the images of the trial's block, equal for every engine."""
     training = bench.workload["training"]
     examples = bench.dataset_of(planned).counts["train"]
-    folder = bench.folder / "work" / f"seed-{planned.seed}-{examples}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = files.folder(bench.folder, "work", f"seed-{planned.seed}-{examples}")
     start, order = folder / "initial.npz", folder / "order.npy"
-    if not start.exists():
+    if not files.is_regular(start):
         weights.save(
             start,
             weights.initial_weights(bench.workload["model"], planned.seed, training["dtype"]),
         )
     if not training["shuffle"]:
         return {"initial_weights": start, "order": None}
-    if not order.exists():
-        partial = order.with_suffix(".partial.npy")
-        np.save(partial, weights.order(planned.seed, training["epochs"], examples))
-        partial.replace(order)
+    if not files.is_regular(order):
+        content = io.BytesIO()
+        np.save(content, weights.order(planned.seed, training["epochs"], examples))
+        files.replace(order, content.getvalue())
     return {"initial_weights": start, "order": order}
 
 
 def _run_process(
     bench: Bench, planned: Planned, process: Process
 ) -> tuple[ProcessResult, dict[str, Any]]:
-    folder = (bench.folder / "trials" / planned.id / process).absolute()
-    folder.mkdir(parents=True)
+    folder = files.folder(bench.folder, "trials", planned.id, process).absolute()
     asked = _job(bench, planned, process, folder)
     result = run_job(
         asked,
@@ -108,6 +107,7 @@ def _run_process(
         examples=bench.dataset_of(planned).counts["train"],
         limits=bench.limits,
         control=bench.control,
+        sandboxed=bench.sandboxed,
         on_tick=bench.on_tick,
     )
     return result, asked
@@ -137,7 +137,8 @@ def _score(
     """Recompute the accuracy from the predictions; the engine's own word is never taken."""
     labels = load_array(bench.dataset_of(planned).paths["test_labels"])
     try:
-        predictions = read_predictions(document, len(labels))
+        folder = bench.folder / "trials" / planned.id
+        predictions = read_predictions(document, len(labels), below=folder)
     except Fault as fault:
         test.outcome, test.reason = fault.outcome, fault.reason
         return
@@ -146,7 +147,7 @@ def _score(
     trial.accuracy = trial.correct / trial.test_count
 
 
-def _close(trial: Trial, folder: Path) -> None:
+def _close(trial: Trial, run: Path) -> None:
     """Say whether the trial counts, why not, and whether the machine was disturbed."""
     for name in ("train", "test"):
         result = getattr(trial, name)
@@ -158,4 +159,4 @@ def _close(trial: Trial, folder: Path) -> None:
     trial.disturbed = bool(trial.disturbances)
     trial.valid = trial.accuracy is not None and not trial.failure
     if trial.valid:
-        (folder / "train" / "weights.npz").unlink(missing_ok=True)  # megabytes, and reproducible
+        files.remove(run, "trials", trial.id, "train", "weights.npz")  # megabytes; reproducible

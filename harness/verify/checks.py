@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+ORDERED = 4  # whole batches of the job whose order is checked
+
 
 @dataclass(frozen=True)
 class Check:
@@ -32,20 +34,24 @@ class Check:
 
 
 def checks(workload: dict[str, Any], steps: int, *, short: bool = False) -> list[Check]:
-    """The checks of a workload, the most telling first: one mistake shows in all after it."""
+    """The checks of a workload, the most telling first: one mistake shows in all after it.
+
+    steps: of the long checks; `short` has none, and in its one check no more batches than this.
+    """
     batch = workload["training"]["batch_size"]
     plain = {"optimizer": "sgd", "momentum": 0.0}
     one = {**plain, "learning_rate": 1.0, "shuffle": False}
     rest = (batch - 1) // 2 / batch  # a short last batch, where a batch can be short
     # As many images as batches, each in a row: batches that differ much, so that their order shows
     # in the first digit of the weights, and few numbers that could be as good as equal.
+    batches = min(steps, ORDERED) if short else ORDERED
     order = Check(
         "order",
-        4 + rest,
+        batches + rest,
         2,
         "the images come in another order, or steps after the first differ",
         plain,
-        distinct=5,
+        distinct=batches + 1,
     )
     if short:  # everything in one job; `bench verify` says which part of it is wrong
         return [replace(order, failing="not the same work; `bench verify` says more")]

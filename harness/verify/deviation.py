@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FAR = 1e100  # stands for infinity, which JSON has not
+
 
 @dataclass(frozen=True)
 class Deviation:
@@ -19,7 +21,7 @@ class Deviation:
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:
-    """max|found − expected| / max|expected|, in float64; infinite where nothing was expected.
+    """max|found − expected| / max|expected|, in float64; FAR where nothing was expected, or beyond.
 
     Relative to the array's largest value, not value by value: a gradient holds values that nearly
     cancel, and no finite precision gets those right to many digits.
@@ -28,19 +30,20 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
     if difference == 0.0:
         return 0.0
     scale = np.abs(expected.astype(np.float64)).max(initial=0.0)
-    ratio = float(difference / scale) if scale else float("inf")
-    return ratio if np.isfinite(ratio) else float("inf")
+    ratio = float(difference / scale) if scale else FAR
+    return min(ratio, FAR) if np.isfinite(ratio) else FAR
 
 
 def largest(
     found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], tolerance: float
 ) -> Deviation:
     """The array that is furthest from what is expected; diagnosed where it exceeds `tolerance`."""
-    sizes = {name: relative(found[name], expected[name]) for name in expected}
-    where = max(sizes, key=lambda name: sizes[name])
-    hint = ""
-    if sizes[where] > tolerance:
-        hint = explain(found[where], expected[where], tolerance)
+    with np.errstate(all="ignore"):  # numbers near the end of their range overflow, and are far
+        sizes = {name: relative(found[name], expected[name]) for name in expected}
+        where = max(sizes, key=lambda name: sizes[name])
+        hint = ""
+        if sizes[where] > tolerance:
+            hint = explain(found[where], expected[where], tolerance)
     return Deviation(sizes[where], where, hint)
 
 
@@ -55,7 +58,11 @@ def explain(found: np.ndarray, expected: np.ndarray, tolerance: float) -> str:
         if changed.shape == found.shape and relative(found, changed) <= close:
             return name
     factor = float(np.vdot(expected, found) / np.vdot(expected, expected))
-    if factor and relative(found, factor * expected) <= min(close, abs(factor - 1) / 10):
+    if (
+        factor
+        and np.isfinite(factor)
+        and relative(found, factor * expected) <= min(close, abs(factor - 1) / 10)
+    ):
         return f"{factor:.4g} times what is expected"
     return ""
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from harness.contract import EXIT_UNSUPPORTED
 from harness.data.cache import DataSet, load_array
+from harness.errors import Interrupted
 from harness.process.supervise import Control, Limits
+from harness.safe.text import one_line
 from harness.trial.answer import Fault, read_predictions
 from harness.trial.engines import Engine
 from harness.trial.job import Process, job, run_job
@@ -19,6 +21,7 @@ from harness.verify.checks import Check
 from harness.workload import start as weights
 
 TEST_IMAGES = 500
+LONGEST_S = 600.0  # that any process of a verification takes
 
 
 class NoResult(Exception):
@@ -41,14 +44,19 @@ class Result:
 
 @dataclass
 class Jobs:
-    """One workload and its data; every job gets a folder of its own below `folder`."""
+    """One workload and its data; every job gets a folder of its own below `folder`.
+
+    timeout_s: of every process, but not of those of the engine that is `trusted`.
+    """
 
     workload: dict[str, Any]
     dataset: DataSet
     folder: Path
     threads: int = 1
     seed: int = 0
-    limits: Limits = field(default_factory=lambda: Limits(timeout_s=600, sample_interval_s=None))
+    timeout_s: float = LONGEST_S
+    trusted: str = ""
+    sandboxed: bool = False
     control: Control = field(default_factory=Control)
 
     def classes(self, engine: Engine, dtype: str, trained: dict[str, np.ndarray]) -> np.ndarray:
@@ -62,7 +70,7 @@ class Jobs:
         asked = self._job("test", engine, workload, folder, **given)
         self._run(engine, asked, folder, len(images))
         try:
-            return read_predictions(asked, len(images))
+            return read_predictions(asked, len(images), below=folder.parent)
         except Fault as fault:
             raise NoResult(f"test: {fault.reason}") from fault
 
@@ -94,8 +102,15 @@ class Jobs:
             np.save(given["order"], order)
         asked = self._job("train", engine, workload, folder, **given)
         losses = self._run(engine, asked, folder, len(images))
-        end = weights.load(given["weights"], workload["model"])
+        end = self._read(given["weights"], workload["model"])
         return Result(start, end, losses)
+
+    def _read(self, path: Path, model: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Trained weights. Raises: NoResult."""
+        try:
+            return weights.load(path, model, below=self.folder)
+        except (OSError, weights.WeightsError) as error:
+            raise NoResult(f"train: {one_line(error)}") from error
 
     def places(self, check: Check) -> int:
         """How many stretches of images, none in two of them, there are for a check's job."""
@@ -143,14 +158,18 @@ class Jobs:
             folder,
             self.folder / "cache" / engine.name,
             examples=examples,
-            limits=self.limits,
+            limits=Limits(
+                timeout_s=LONGEST_S if engine.name == self.trusted else self.timeout_s,
+                sample_interval_s=None,
+            ),
             control=self.control,
+            sandboxed=self.sandboxed,
         )
         if self.control.stopping:
-            raise KeyboardInterrupt
+            raise Interrupted("interrupted.")
         if result.exit_code == EXIT_UNSUPPORTED:
             lines = result.stderr_tail.strip().splitlines()
-            raise NoResult(lines[-1] if lines else "unsupported workload")
+            raise NoResult(one_line(lines[-1])[:300] if lines else "unsupported workload")
         if result.outcome != "ok":
             raise NoResult(f"{asked['phase']}: {result.outcome}: {result.reason}")
         return [float(epoch.loss or 0.0) for epoch in result.epochs]

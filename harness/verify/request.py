@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.data.cache import DataSet
 from harness.data.load import load as load_dataset
 from harness.errors import BenchError, UsageError
+from harness.process import sandbox
 from harness.process.supervise import Control
 from harness.trial.engines import Engine, able, choose, find
+from harness.verify.checks import ORDERED
+from harness.verify.jobs import LONGEST_S
 from harness.verify.verifier import Finding, Verifier, document
 from harness.workload import shapes
 from harness.workload.format import load, preset_names
@@ -34,6 +37,8 @@ class Request:
     short: bool = False
     reference: str = REFERENCE
     threads: int = 1
+    timeout_s: float = LONGEST_S
+    sandbox: bool = False
 
 
 class Different(BenchError):
@@ -45,56 +50,56 @@ def presets(name: str) -> list[str]:
     return preset_names() if name == ALL else [name]
 
 
-def verify_preset(
-    request: Request, *, on_check: Callable[[str, str], None] = lambda engine, check: None
-) -> dict[str, Any]:
+@dataclass
+class Watcher:
+    """What is told of a verification while it goes on, and how it is stopped.
+
+    on_engine: number, count and name of the engine that comes next. on_check: engine and check.
+    """
+
+    control: Control = field(default_factory=Control)
+    on_engine: Callable[[int, int, str], None] = lambda number, count, engine: None
+    on_check: Callable[[str, str], None] = lambda engine, check: None
+
+
+def verify_preset(request: Request, watcher: Watcher | None = None) -> dict[str, Any]:
     """Verify engines on a workload and return a JSON-ready document.
 
-    Raises: BenchError for wrong names, unfit workloads, or a reference that does not run.
+    Raises: BenchError for wrong names, unfit workloads, or a reference that does not run;
+        Interrupted if stopped.
     """
+    if request.sandbox:
+        sandbox.check()
     workload = load(request.preset, request.settings)
     dataset = load_dataset(workload.data.dataset)
     resolved = shapes.resolve(workload.document(), dataset.input_shape, dataset.classes)
     known = find(folders=request.engine_paths)
     engines = able(choose(request.engines, request.commands, known))
-    return _verify(
-        resolved,
-        dataset,
-        engines,
-        choose(request.reference, (), known)[0],
-        steps=request.steps,
-        short=request.short,
-        threads=request.threads,
-        on_check=on_check,
-    )
+    reference = choose(request.reference, (), known)[0]
+    return _verify(resolved, dataset, engines, reference, request, watcher or Watcher())
 
 
 def verify_run(
     workload: dict[str, Any],
     dataset: DataSet,
     engines: Sequence[Engine],
-    *,
-    threads: int = 1,
-    control: Control | None = None,
-    on_check: Callable[[str, str], None] = lambda engine, check: None,
+    request: Request | None = None,
+    watcher: Watcher | None = None,
 ) -> dict[str, Any]:
     """The short verification before a run, for its manifest.
 
     An engine that crashes here is left to the run, which records it and goes on without it.
+
+    Args:
+        request: which of the engines, and how; its workload is not read.
     Raises: UsageError if an engine cannot run the workload, naming the layer; Different if one
-        does other work than the reference.
+        does other work than the reference; Interrupted if stopped.
     """
+    request = replace(request or Request(""), short=True)
     reference = choose(REFERENCE, (), find())[0]
-    found = _verify(
-        workload,
-        dataset,
-        [engine for engine in engines if engine.can_run],
-        reference,
-        short=True,
-        threads=threads,
-        control=control,
-        on_check=on_check,
-    )
+    chosen = choose(request.engines, (), {engine.name: engine for engine in engines})
+    chosen = [engine for engine in chosen if engine.can_run]
+    found = _verify(workload, dataset, chosen, reference, request, watcher or Watcher())
     for row in found["findings"]:
         if row["reason"].startswith("unsupported:"):
             raise UsageError(
@@ -115,29 +120,30 @@ def _verify(
     dataset: DataSet,
     engines: Sequence[Engine],
     reference: Engine,
-    *,
-    steps: int = 200,
-    short: bool = False,
-    threads: int = 1,
-    control: Control | None = None,
-    on_check: Callable[[str, str], None],
+    request: Request,
+    watcher: Watcher,
 ) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+    # what an engine has left may not be removable, and is no fault of the verification's
+    with tempfile.TemporaryDirectory(prefix="bench-verify-", ignore_cleanup_errors=True) as folder:
         verifier = Verifier(
             workload,
             dataset,
             reference,
             Path(folder),
-            steps=steps,
-            short=short,
-            threads=threads,
-            control=control or Control(),
-            on_check=on_check,
+            steps=request.steps,
+            short=request.short,
+            threads=request.threads,
+            timeout_s=request.timeout_s,
+            sandboxed=request.sandbox,
+            control=watcher.control,
+            on_check=watcher.on_check,
+            on_engine=watcher.on_engine,
         )
         findings: list[Finding] = verifier.verify(engines)
+    shortened = request.short and request.steps >= ORDERED
     return {
         "workload": workload["name"],
         "reference": reference.name,
-        "steps": None if short else steps,
+        "steps": None if shortened else request.steps,
         **document(findings, verifier.notes),
     }

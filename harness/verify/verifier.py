@@ -22,7 +22,7 @@ from harness.process.supervise import Control
 from harness.trial.engines import Engine
 from harness.verify.checks import Check, checks, mistakes
 from harness.verify.deviation import Deviation, largest
-from harness.verify.jobs import Jobs, NoResult, Result
+from harness.verify.jobs import LONGEST_S, Jobs, NoResult, Result
 from harness.verify.rounding import CLEAR, NUDGES, Search, nudged, variants
 
 TOLERANCES = {"float32": 1e-4, "float64": 1e-9}
@@ -58,6 +58,7 @@ class Verifier:
 
     workload: the `workload` object of jobs (shapes.resolve). reference: the engine that is trusted.
     steps: of the long checks. short: only what `bench run` does before its first trial.
+    timeout_s: of every process of an engine; the reference has time.
     """
 
     workload: dict[str, Any]
@@ -67,8 +68,11 @@ class Verifier:
     steps: int = 200
     short: bool = False
     threads: int = 1
+    timeout_s: float = LONGEST_S
+    sandboxed: bool = False
     control: Control = field(default_factory=Control)
     on_check: Callable[[str, str], None] = lambda engine, check: None
+    on_engine: Callable[[int, int, str], None] = lambda number, count, engine: None
 
     def __post_init__(self) -> None:
         self.notes: list[str] = []
@@ -84,12 +88,23 @@ class Verifier:
                     "is each engine's own choice."
                 )
         self._jobs = Jobs(
-            self.workload, self.dataset, self.folder, self.threads, control=self.control
+            self.workload,
+            self.dataset,
+            self.folder,
+            self.threads,
+            timeout_s=min(self.timeout_s, LONGEST_S),
+            trusted=self.reference.name,
+            sandboxed=self.sandboxed,
+            control=self.control,
         )
 
     def verify(self, engines: Sequence[Engine]) -> list[Finding]:
         """All findings, engine by engine. The reference itself is verified in its own dtype."""
-        return [finding for engine in engines for finding in self._engine(engine)]
+        findings = []
+        for number, engine in enumerate(engines, start=1):
+            self.on_engine(number, len(engines), engine.name)
+            findings += self._engine(engine)
+        return findings
 
     def check(self, engine: Engine, name: str) -> Finding:
         """One check of one engine, by the check's name."""

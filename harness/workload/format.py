@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import UsageError
+from harness.safe import files
+from harness.safe.text import one_line
 
 PRESETS = Path(__file__).parent / "presets"
 MAX_TOML_BYTES = 1_000_000  # a workload is a page of text; anything larger is the wrong file
@@ -252,13 +254,12 @@ def _toml_value(text: str) -> Any:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_TOML_BYTES:
-            raise WorkloadError(f"{path.name}: larger than {MAX_TOML_BYTES} bytes; not a workload.")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # a person has named it, perhaps by a link
+        return tomllib.loads(files.read_text(path, MAX_TOML_BYTES, follow=True))
     except OSError as error:
         raise WorkloadError(f"{path}: {error.strerror or error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number too long
+        reason = one_line(" ".join(str(error).split()))
         raise WorkloadError(f"{path.name}: not valid TOML: {reason}.") from None
 
 

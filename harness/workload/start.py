@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from harness.safe import arrays, files
 from harness.workload.shapes import Shape, parameter_shapes
 
 # Streams of one block's seed. Weights and orders do not share one, so that changing the number of
@@ -19,6 +19,10 @@ _WEIGHTS, _ORDER = 0, 1
 
 class WeightsError(ValueError):
     """A weight file that cannot be read, or that belongs to another model."""
+
+
+class UnreadableWeights(WeightsError):
+    """No file of weights at all: a link, a pipe, or no archive of arrays."""
 
 
 def initial_weights(model: dict[str, Any], seed: int, dtype: str) -> dict[str, np.ndarray]:
@@ -52,26 +56,33 @@ def order(seed: int, epochs: int, examples: int) -> np.ndarray:
 
 def save(path: Path, weights: dict[str, np.ndarray]) -> None:
     """Write a weight file: `.npz`, not compressed, complete or not there at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        # savez' own keyword names are `file` and, since NumPy 2.1, `allow_pickle`; ours hold a dot
-        np.savez(file, **weights)  # type: ignore[arg-type]
-    partial.replace(path)
+    content = io.BytesIO()
+    # savez' own keyword names are `file` and, since NumPy 2.1, `allow_pickle`; ours hold a dot
+    np.savez(content, **weights)  # type: ignore[arg-type]
+    files.replace(path, content.getvalue())
 
 
-def load(path: Path, model: dict[str, Any]) -> dict[str, np.ndarray]:
+def load(path: Path, model: dict[str, Any], *, below: Path | None = None) -> dict[str, np.ndarray]:
     """Read a weight file of the given model; pickles are never loaded.
 
-    Raises: WeightsError if it cannot be read, or if names, shapes or finiteness are wrong.
+    Args:
+        below: the folder below which nothing may have become a link.
+    Raises: FileNotFoundError; UnreadableWeights if it is no archive of arrays; WeightsError if
+        names, sizes, shapes or finiteness are wrong.
     """
     expected = parameter_shapes(model)
+    # float64 values, and a generous header
+    sizes = {name: 8 * math.prod(shape) + 4096 for name, shape in expected.items()}
     try:
-        # opened here: NumPy leaves the file open where its content is damaged
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            _check_headers(archive, expected)
-            weights = {name: archive[name] for name in expected}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"weights: {path.name}: {' '.join(str(error).split())}") from None
+        weights = arrays.read_npz(path, sizes, below=below)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnreadableWeights(f"weights: {path.name}: {error.strerror}.") from None
+    except arrays.Unlike as error:
+        raise WeightsError(f"weights: {path.name}: {error}") from None
+    except arrays.ArrayError as error:
+        raise UnreadableWeights(f"weights: {path.name}: {error}") from None
     for name, values in weights.items():
         if values.shape != expected[name] or values.dtype.kind != "f":
             raise WeightsError(
@@ -81,20 +92,6 @@ def load(path: Path, model: dict[str, Any]) -> dict[str, np.ndarray]:
         if not np.isfinite(values).all():
             raise WeightsError(f"weights: {path.name}: {name} holds values that are not finite.")
     return weights
-
-
-def _check_headers(archive: Any, expected: dict[str, Shape]) -> None:
-    """Refuse other names and larger members before anything is unpacked (archive bombs)."""
-    if set(archive.files) != set(expected):
-        raise ValueError(
-            f"holds {', '.join(sorted(archive.files)) or 'nothing'}; "
-            f"expected {', '.join(expected)}."
-        )
-    for info in archive.zip.infolist():
-        name = info.filename.removesuffix(".npy")
-        limit = 8 * math.prod(expected[name]) + 4096  # float64 values, and a generous header
-        if info.file_size > limit:
-            raise ValueError(f"{name} unpacks to {info.file_size} bytes, more than {limit}.")
 
 
 def _fans(shape: Shape) -> tuple[int, int]:

@@ -19,6 +19,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # -I leaves it out
 
 import loads
+import traps
 from answer import Fake, write_npy
 
 
@@ -259,7 +260,7 @@ def break_run(fake, path):
 
 BEHAVIOURS = {
     name: value
-    for name, value in [*vars(loads).items(), *list(globals().items())]
+    for name, value in [*vars(loads).items(), *vars(traps).items(), *list(globals().items())]
     if callable(value)
 }
 

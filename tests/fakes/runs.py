@@ -143,7 +143,7 @@ def make_run(tmp_path):
     ) -> Path:
         seconds = BASE if seconds is None else seconds
         rng = np.random.default_rng(seed)
-        plan = manifest(list(seconds), blocks, run=name, **changes)
+        plan = manifest(list(seconds), blocks, run=Path(name).name, **changes)
         trials = []
         for planned in plan.schedule[:stop]:
             base = np.broadcast_to(seconds[planned.engine], blocks)[planned.block]

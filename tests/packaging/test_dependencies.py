@@ -55,7 +55,14 @@ def frameworks() -> list[str]:
 
 def test_library_and_harness_import_what_every_install_brings():
     found = third_party(ROOT / "myad", ROOT / "harness") - names(EXTRAS["parquet"])
-    assert found == modules(PROJECT["dependencies"])
+    assert found - modules(EXTRAS["cluster"]) == modules(PROJECT["dependencies"])
+
+
+def test_only_the_room_of_clusters_imports_what_its_extra_brings():
+    rooms = [room for room in (ROOT / "harness").iterdir() if room.is_dir()]
+    users = {room.name for room in rooms if third_party(room) & modules(EXTRAS["cluster"])}
+    assert users == {"cluster"}
+    assert third_party(ROOT / "harness" / "cluster") >= modules(EXTRAS["cluster"])
 
 
 def test_engines_import_what_the_frameworks_extras_bring():

@@ -1,5 +1,7 @@
 """The plots of how a run went: phases, memory over time, loss by epoch, drift."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -22,11 +24,14 @@ from harness.report.plots.style import (
     short,
     write_values,
 )
+from harness.safe import files
 
 PHASES = (*contract.PHASES, "start-up and exit")
 HATCHES = ("", "//", "..", "xx", "", "", "\\\\", "--")
 MOST_PANELS = 8  # engines beyond this many are left out of the memory plot
 TIMELINE = "memory.csv"
+TIMELINE_CAP = 1 << 24  # bytes; the sampler writes 2,000 rows at most
+LARGEST = 1e15  # seconds or bytes in a timeline that can be drawn
 PLOTS: list[Plot] = []
 
 
@@ -119,10 +124,13 @@ def _memory_panel(
 def read_timeline(analysis: Analysis, trial: Trial) -> pd.DataFrame | None:
     """The sampled memory of a trial's train process: `t_s`, `rss_bytes`; None without any."""
     path = analysis.run.trial_folder(trial, "train") / TIMELINE
-    if not path.is_file():
-        return None
-    table = pd.read_csv(path)
-    return table if len(table) and {"t_s", "rss_bytes"} <= set(table.columns) else None
+    try:
+        table = pd.read_csv(io.BytesIO(files.read(path, TIMELINE_CAP)))
+        numbers = table[["t_s", "rss_bytes"]].apply(pd.to_numeric, errors="coerce")
+    except (OSError, ValueError, KeyError):
+        return None  # not there, or damaged: the figures of the record do not come from it
+    known = numbers[numbers.abs().lt(LARGEST).all(axis=1)]
+    return known if len(known) else None
 
 
 @plot(PLOTS, "loss", "Training loss by epoch and engine.")

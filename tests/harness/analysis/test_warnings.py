@@ -76,12 +76,24 @@ def test_engines_that_were_found_to_do_other_work(make_run):
 def test_what_was_verified_is_told_with_its_largest_deviation(make_run):
     checks = [finding(True, 1e-7), finding(True, 3.4e-7)]
     found = {"ok": True, "reference": "myad-eager", "findings": checks}
-    analysis = analyze(make_run(verification=found))
+    analysis = analyze(make_run({"myad": 0.4}, verification=found))
     assert verification_sentence(analysis) == (
         "Before the run the engines were verified to do the same work as myad-eager: 2 checks, "
         "largest relative deviation 3.4e-07 (myad, order), tolerance 0.0001."
     )
     assert not any("erif" in text for text in warnings(analysis))
+
+
+def test_engines_that_were_left_out_of_the_verification_are_named(make_run):
+    found = {"ok": True, "reference": "myad-eager", "findings": [finding(True, 1e-7)]}
+    text = "Not verified to do the same work before this run: tensorflow."
+    assert text in warned(make_run, verification=found)
+
+
+def test_a_sandbox_is_told_of(make_run):
+    assert "Every process ran in a sandbox (bubblewrap)" in "".join(
+        warned(make_run, sandbox="bubblewrap")
+    )
 
 
 def test_disturbed_trials_and_the_verdict_that_hangs_on_them(make_run):

@@ -12,6 +12,7 @@ from harness.records import store
 from harness.records.models import Planned
 from harness.records.store import MANIFEST, RECORDS, read_run
 from harness.run import loop as runner
+from harness.run.ledger import StorageError
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_full_disk_stops_the_run_and_keeps_what_was_measured(home, fakes, leftov
     before = path.read_bytes()
     assert before.count(b"\n") == 2
     full_disk()
-    with pytest.raises(runner.StorageError) as caught:
+    with pytest.raises(StorageError) as caught:
         runner.resume(home / "results", "r", max_time_s=60.0)
     assert "No space left on device. The run stops here" in str(caught.value)
     assert caught.value.exit_code == 1
@@ -67,12 +68,12 @@ def test_append_to_a_full_disk_leaves_no_half_line(finished, full_disk):
 
 def test_results_folder_that_cannot_be_written(home, fakes):
     (home / "results").write_text("a file where the folder should be")
-    with pytest.raises(runner.StorageError, match="results"):
+    with pytest.raises(StorageError, match="results"):
         runner.start(fakes("a=ok"))
 
 
 def test_results_folder_that_disappears(home, fakes, leftovers):
-    with pytest.raises(runner.StorageError, match="The run stops here"):
+    with pytest.raises(StorageError, match="The run stops here"):
         runner.start(fakes(f"a=break_run:{home / 'results'}", repeats=2))
     assert leftovers() == []
 
@@ -182,7 +183,7 @@ def test_ten_thousand_records_are_read_quickly_enough_to_be_useful(finished):
     ]
     fields = set(Planned.model_fields)
     planned = [Planned(**t.model_dump(include=fields)) for t in schedule]
-    manifest = run.manifest.model_copy(update={"schedule": planned})
+    manifest = run.manifest.model_copy(update={"schedule": planned, "repeats": 10_000})
     store.write_manifest(finished, manifest)
     lines = [t.model_dump_json() for t in schedule]
     Path(finished / RECORDS).write_text("\n".join(lines) + "\n")

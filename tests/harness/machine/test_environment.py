@@ -47,6 +47,6 @@ def test_manifest_says_what_matters_and_what_was_scrubbed():
 
 
 def test_another_program_s_variables_are_not_recorded():
-    assert recorded_environment({"TF_CLI_CONFIG_FILE": "secret", "TF_ENABLE_X": "1"}) == {
-        "TF_ENABLE_X": "1"
-    }
+    secrets = ("TF_TOKEN_app_terraform_io", "TF_VAR_password", "JAX_API_KEY", "OMP_SECRET")
+    base = dict.fromkeys((*secrets, "PYTHON_KEYRING_PASSWORD"), "secret")
+    assert recorded_environment({**base, "TF_XLA_FLAGS": "1"}) == {"TF_XLA_FLAGS": "1"}

@@ -4,6 +4,10 @@ import pytest
 
 from harness.records.models import EngineEntry, Manifest
 from harness.records.sameness import FIELDS, in_short, told, unlike
+from harness.workload.format import load
+
+SMOKE = load("smoke").document()
+OTHER = load("smoke", ["model.layers.0.kernel_size=[3,5]"]).document()
 
 
 def manifest(**changes):
@@ -12,7 +16,7 @@ def manifest(**changes):
         "preset": "p",
         "created": "2026-01-01T00:00:00+00:00",
         "command_line": [],
-        "workload": {"name": "p"},
+        "workload": SMOKE,
         "engines": [EngineEntry(name="a", command=["python"], source="file", sha256="1")],
         "repeats": 1,
         "seeds": [0],
@@ -29,8 +33,8 @@ CHANGES = {
     "nothing": ({}, []),
     "created": ({"created": "2027-01-01T00:00:00+00:00"}, []),
     "workload": (
-        {"workload": {"name": "p", "layers": [{"size": [3, 5]}]}},
-        ["workload.layers.0.size.0: None → 3", "workload.layers.0.size.1: None → 5"],
+        {"workload": OTHER},
+        ["workload.model.layers.0.kernel_size.1: 3 → 5"],
     ),
     "array": ({"data": {"sha256": {"a": "2"}}}, ["data.a: 1 → 2"]),
     "repeats": ({"repeats": 2}, ["repeats: 1 → 2"]),
@@ -87,7 +91,7 @@ def test_a_little_more_memory_is_the_same_machine(host, is_same, purpose):
 def test_a_comparison_asks_for_less_than_going_on():
     """Other packages, repeats and names change what a run is, not what a second is."""
     changed = manifest(
-        host={"cpu": "x", "release": "7"}, packages={}, repeats=3, workload={"name": "q"}
+        host={"cpu": "x", "release": "7"}, packages={}, repeats=3, workload={**SMOKE, "name": "q"}
     )
     assert unlike(manifest(), changed, "compare") == {}
     assert list(unlike(manifest(), changed, "continue")) == [
@@ -112,9 +116,10 @@ def test_every_field_of_a_manifest_is_in_the_table_or_may_differ():
     """A new field of the manifest has to be given a place."""
     may_differ = {
         "schema_version", "run", "preset", "created", "command_line", "schedule", "max_time_s",
-        "git", "margins", "verification",
+        "git", "margins", "verification", "origin", "cluster",
     }  # fmt: skip
-    made = {"engine_files", "engine_commands"}  # parts of `engines`
+    # parts of `engines`
+    made = {"engine_files", "engine_programs", "engine_interpreters", "engine_commands"}
     assert {name.partition(".")[0] for name in FIELDS} - made | may_differ == set(
         Manifest.model_fields
     )

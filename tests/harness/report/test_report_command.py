@@ -12,6 +12,8 @@ import pytest
 from harness.analysis.analysis import analyze
 from harness.analysis.metrics import METRICS
 from harness.cli import main
+from harness.records.models import Trial
+from harness.records.store import RECORDS
 from harness.report import page
 from harness.report.as_json import report_document
 from harness.report.plots import engines, process
@@ -232,8 +234,13 @@ def test_a_run_without_any_record_has_no_valid_block(make_run):
 EVIL = "=cmd|'/c calc'!A1<script>alert(1)</script>$x$_*"
 
 
-def test_names_are_escaped_everywhere(make_run):
-    folder = make_run({"myad": 0.4, EVIL: 0.5})
+def test_texts_are_escaped_everywhere(make_run):
+    folder = make_run(blocks=2, fail={"0-myad": "signal"}, host={"cpu": EVIL})
+    path = folder / RECORDS
+    trials = [Trial.model_validate_json(line) for line in path.read_text().splitlines()]
+    for trial in trials:
+        trial.failure = trial.failure and EVIL
+    path.write_text("".join(trial.model_dump_json() + "\n" for trial in trials))
     main(["report", str(folder)])
     html = (folder / "report" / "index.html").read_text()
     assert "<script>alert" not in html
@@ -242,8 +249,8 @@ def test_names_are_escaped_everywhere(make_run):
     assert "<script>" not in markdown
     assert "=cmd\\|" in markdown
     with (folder / "report" / "trials.csv").open(newline="") as file:
-        engines = {row["engine"] for row in csv.DictReader(file)}
-    assert engines == {"myad", f"'{EVIL}"}
+        failures = {row["failure"] for row in csv.DictReader(file)}
+    assert failures == {"", f"'{EVIL}"}
 
 
 def test_log_tails_are_shown_escaped(make_run):

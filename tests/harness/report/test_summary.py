@@ -40,8 +40,10 @@ def test_no_color_is_respected(make_run, monkeypatch):
 
 
 def test_names_are_not_markup(make_run):
-    text = printed(lambda c: print_summary(make_run({"[red]a[/red]": 1.0, "b": 2.0}), c), width=160)
-    assert "[red]a[/red]" in text
+    folder = make_run(preset="[red]a[/red] \x1b[31m")
+    text = printed(lambda c: print_summary(folder, c), width=160)
+    assert r"[red]a[/red] \x1b[31m" in text
+    assert "\x1b" not in text
 
 
 def test_a_terminal_that_knows_only_ascii_does_not_fail(make_run):

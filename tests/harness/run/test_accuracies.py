@@ -257,7 +257,7 @@ def test_what_a_shorter_job_is_expected_to_take(home, fakes):
     )
     test = ProcessResult(outcome="ok", wall_s=1.0)
     planned = run.manifest.schedule[0].model_dump()
-    state = {"state": "finished", "at": "now", "valid": True, "accuracy": 0.5}
+    state = {"state": "finished", "at": "2026-01-01T00:00:00Z", "valid": True, "accuracy": 0.5}
     run.trials = [Trial(**planned, **state, train=train, test=test)]
     assert expected_s(run, [PointKey("a", 1, 2)]) == 11.0
     assert expected_s(run, [PointKey("a", 1, 1), PointKey("a", 2, 2)]) == 8.0 + 11.0

@@ -9,6 +9,7 @@ import pytest
 
 from harness.analysis.seeds import Accuracy, by_epoch
 from harness.cli import main
+from harness.errors import Interrupted
 from harness.process.supervise import Control
 from harness.run.accuracies import collect
 from harness.run.options import RunOptions
@@ -47,7 +48,7 @@ def test_an_interrupted_curve_ends(home):
         seen.append(point)
         control.requests = 1
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         collect(plan, control, stop_after_the_first)
     assert len(seen) == 1
 

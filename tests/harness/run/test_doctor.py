@@ -22,7 +22,7 @@ BAD = {
     "governor": (host, "governor", lambda: "powersave", doctor._governor, "cpupower"),
     "turbo": (host, "turbo", lambda: True, doctor._turbo, "cpufreq/boost"),
     "memory": (doctor, "MIN_FREE_MEMORY", 1 << 60, doctor._free_memory, "close other programs"),
-    "lock": (doctor.lock, "is_held", lambda: True, doctor._lock, "--wait"),
+    "lock": (doctor.lock, "holder", lambda: "me", lambda: doctor._lock(True), "--wait"),
 }
 
 

@@ -34,6 +34,12 @@ def test_manifest_is_complete_before_the_first_trial(home, fakes):
     assert manifest.created < read_run(folder).trials[0].at
 
 
+def test_argument_that_is_no_text_leaves_a_manifest_that_can_be_read(home, fakes, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["bench", "run", "--name", "\udcff\x1b"])
+    folder = runner.start(fakes("a=ok")).folder
+    assert read_manifest(folder).command_line[-1] == r"\udcff\x1b"
+
+
 def test_records_follow_the_schedule(home, fakes):
     folder = runner.start(fakes("a=seeded:0", "b=seeded:0", repeats=3, seed=5)).folder
     run = read_run(folder)

@@ -10,7 +10,7 @@ from rich.text import Text
 from harness.records.models import Memory, ProcessResult, Trial
 from harness.records.store import read_run
 from harness.run.loop import start
-from harness.run.progress import Clock, Display, _duration, trial_line
+from harness.run.progress import Clock, Display, duration, trial_line
 from harness.run.schedule import plan
 
 
@@ -35,7 +35,7 @@ def test_time_left_comes_from_whole_blocks(monkeypatch):
 
 
 def test_durations():
-    assert [_duration(s) for s in (3.2, 75, 7200 + 125)] == ["3 s", "1 min 15 s", "2 h 02 min"]
+    assert [duration(s) for s in (3.2, 75, 7200 + 125)] == ["3 s", "1 min 15 s", "2 h 02 min"]
 
 
 def test_lines_of_trials():
@@ -43,8 +43,8 @@ def test_lines_of_trials():
         outcome="ok", wall_s=1.5, peak_rss=Memory(bytes=10**8, method="x", bound="exact")
     )
     trial = Trial(
-        id="1-a", block=1, slot=0, engine="a", seed=1, state="finished", at="now", train=process,
-        test=process, accuracy=0.915, valid=True,
+        id="1-a", block=1, slot=0, engine="a", seed=1, state="finished", at="2026-01-01T00:00:00Z",
+        train=process, test=process, accuracy=0.915, valid=True,
     )  # fmt: skip
     assert (
         trial_line(trial) == "block 2 a: train 1.50 s, test 1.50 s, accuracy 91.50 %, peak 100 MB"

@@ -43,8 +43,24 @@ def test_order_depends_on_the_seed_and_on_nothing_else():
     assert len(orders) > 10
 
 
+def test_rows_of_a_square_come_in_any_order():
+    """Else an engine would always run right after the same other one, block by block.
+
+    In the square of four engines each row is another one turned by 1, 2 or 3 places; in the order
+    in which the square is made, every turn is by 1.
+    """
+    turns = set()
+    for seed in range(40):
+        trials = planned(["a", "b", "c", "d"], 4, seed=seed)
+        rows = [[t.engine for t in trials if t.block == block] for block in range(4)]
+        turns.add(tuple(rows[0].index(row[0]) for row in rows[1:]))
+    assert turns == {(1, 2, 3), (1, 3, 2), (2, 1, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)}
+
+
 def test_warm_ups_come_first_and_are_marked():
     trials = planned(["a", "b"], 2, warmups=1)
     assert [t.id for t in trials[:2]] == ["warmup0-a", "warmup0-b"]
     assert [t.warmup for t in trials] == [True, True, False, False, False, False]
     assert len({t.id for t in trials}) == len(trials)
+    assert [t.slot for t in trials[:2]] == [0, 1]
+    assert {t.seed for t in trials[:2]} == {trials[2].seed}

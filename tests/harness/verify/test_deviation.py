@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.verify.deviation import explain, largest, relative
+from harness.verify.deviation import FAR, explain, largest, relative
 
 RNG = np.random.default_rng(5)
 KERNEL = RNG.standard_normal((3, 3, 2, 4))
@@ -15,8 +15,8 @@ def test_relative_to_the_largest_value():
     assert relative(expected + np.array([0.2, 0.0, -0.4]), expected) == pytest.approx(0.05)
     assert relative(expected, expected) == 0.0
     assert relative(np.zeros(3), np.zeros(3)) == 0.0
-    assert relative(np.ones(3), np.zeros(3)) == float("inf")
-    assert relative(np.array([np.nan, 0, 0]), expected) == float("inf")
+    assert relative(np.ones(3), np.zeros(3)) == FAR
+    assert relative(np.array([np.nan, 0, 0]), expected) == FAR
 
 
 @pytest.mark.parametrize(

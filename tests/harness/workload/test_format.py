@@ -115,7 +115,7 @@ MALFORMED = {
         "name = 'a'\nmodel.layers = [7]",
         "mine.toml: model.layers[0]: ",
     ),
-    "huge": ("#" + "x" * 1_000_001, "mine.toml: larger than 1000000 bytes; not a workload."),
+    "huge": ("#" + "x" * 1_000_001, "mine.toml: larger than 1000000 bytes."),
 }
 
 
@@ -125,7 +125,7 @@ def test_a_malformed_file_is_one_line(tmp_path, content, message):
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(WorkloadError) as caught:
         load(path)
-    assert str(caught.value).startswith(message)
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(message)
     assert "\n" not in str(caught.value)
 
 

@@ -9,7 +9,7 @@ import pytest
 import myad
 from myad import ops
 from myad.compile import CompiledTraining
-from myad.errors import MyadError, ShapeError, TraceError
+from myad.errors import DTypeError, MyadError, ShapeError, TraceError
 
 pytestmark = pytest.mark.usefixtures("numpy_may_overflow")
 

@@ -209,5 +209,5 @@ def test_what_only_data_know_is_refused_in_one_line(name):
 def test_booleans_have_no_minus_with_or_without_elements(function, size):
     x = np.ones(size, bool)
     for run in (lambda x: function(myad.Tensor(x)), myad.jit(function)):
-        with pytest.raises(DTypeError, match="minus|numpy boolean"):
+        with pytest.raises(DTypeError, match=r"minus|numpy boolean"):
             run(x)

@@ -10,8 +10,18 @@ tour.
 import importlib
 from typing import Any
 
-from myad import errors, init, nn, ops, optim, schedules
+from myad import errors, init, linalg, nn, ops, optim, schedules
+from myad.batching import vmap
 from myad.callbacks import Callback, EarlyStopping
+from myad.control import (
+    checkpoint,
+    cond,
+    custom_jvp,
+    custom_vjp,
+    fori_loop,
+    scan,
+    while_loop,
+)
 from myad.core import AbstractValue, Primitive, Spec, Tensor, primitive
 from myad.errors import MyadError
 from myad.gradcheck import check_gradient
@@ -41,7 +51,15 @@ from myad.recording import no_grad
 from myad.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay
 from myad.step import read_images, training_step
 from myad.train import History, evaluate, fit, predict
-from myad.transforms import grad, hessian_vector_product, jacobian, jvp, value_and_grad, vjp
+from myad.transforms import (
+    grad,
+    hessian,
+    hessian_vector_product,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
 from myad.weights import from_keras, load, save, to_keras
 
 __version__ = "0.1.0"
@@ -95,15 +113,22 @@ __all__ = [
     "Tensor",
     "__version__",
     "check_gradient",
+    "checkpoint",
+    "cond",
+    "custom_jvp",
+    "custom_vjp",
     "errors",
     "evaluate",
     "fit",
+    "fori_loop",
     "from_keras",
     "grad",
+    "hessian",
     "hessian_vector_product",
     "init",
     "jacobian",
     "jvp",
+    "linalg",
     "keep_freed_memory",
     "load",
     "nn",
@@ -114,10 +139,13 @@ __all__ = [
     "primitive",
     "read_images",
     "save",
+    "scan",
     "schedules",
     "to_keras",
     "training_step",
     "value_and_grad",
     "vjp",
+    "vmap",
+    "while_loop",
     *ops.__all__,
 ]

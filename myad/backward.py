@@ -40,6 +40,7 @@ class _Marker(Primitive):
     def __init__(self, name: str, rule: Callable[..., Any]) -> None:
         self.name = name
         self.vjp = rule
+        self.jvp = None
 
 
 _alias = _Marker("alias", _pass_on)

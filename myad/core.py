@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from myad.constants import as_constant, describe
-from myad.errors import DTypeError, GraphError, MyadError, OptionError, ShapeError, TraceError
+from myad.errors import (
+    BoundsError,
+    DTypeError,
+    GraphError,
+    MyadError,
+    OptionError,
+    ShapeError,
+    TraceError,
+)
 from myad.recording import LEAF_BIT, next_order, thread_state
 
 ndarray = np.ndarray
@@ -31,9 +39,13 @@ class Spec(NamedTuple):
 
 
 class AbstractValue:
-    """Stands for an array of which only shape and dtype are known; the compiler derives from it."""
+    """Stands for an array of which only shape and dtype are known; the compiler derives from it.
+
+    `level` is larger for what was begun later: where several kinds meet, the innermost records.
+    """
 
     __slots__ = ()
+    level: int = 0
     shape: tuple[int, ...]
     dtype: np.dtype
 
@@ -60,6 +72,7 @@ class Primitive:
         self.value = value
         self.shape_rule: Any = None
         self.vjp: Any = None
+        self.jvp: Any = None
         self.kernel_rule: Any = None
         PRIMITIVES[self.name] = self
 
@@ -79,6 +92,15 @@ class Primitive:
         they work on arrays, tensors and abstract values alike.
         """
         self.vjp = rule
+        return rule
+
+    def tangent(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Register a rule of forward mode, `(tangents, z, *inputs, **static)` -> tangent of z.
+
+        It is needed only where the transpose of the gradient rule, which is taken otherwise, does
+        not exist or costs more. A tangent of None is zero.
+        """
+        self.jvp = rule
         return rule
 
     def kernel(self, rule: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,11 +156,11 @@ class Primitive:
     def _evaluate(self, values: list[Any], static: dict[str, Any]) -> Any:
         try:
             result = self.value(*values, **static)
-        except MyadError:
+        except (MyadError, np.linalg.LinAlgError):
             raise
         except (ValueError, TypeError, IndexError) as fault:
             self.shape_rule(*values, **static)  # says it better, if it finds the fault
-            kind = DTypeError if isinstance(fault, TypeError) else ShapeError
+            kind = next(kind for cause, kind in _KINDS if isinstance(fault, cause))
             raise kind(f"{self.name}: {str(fault).rstrip('.')}.{describe(*values)}") from fault
         dtype = result.dtype
         for value in values:
@@ -152,8 +174,8 @@ class Primitive:
             hash(tuple(static.values()))
         except TypeError:
             raise OptionError(f"{self.name}: cannot hash static parameters {static}") from None
-        abstract = next(v for v in values if isinstance(v, AbstractValue))
-        return abstract.record(self, values, static)
+        abstract = [v for v in values if isinstance(v, AbstractValue)]
+        return max(abstract, key=lambda v: v.level).record(self, values, static)
 
     def _complete(self, static: dict[str, Any]) -> dict[str, Any]:
         complete = {**self._defaults, **static}
@@ -269,7 +291,8 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same value without its record."""
-        return Tensor(self.value)
+        value = self.value  # a view, as loops tell followed arrays from others by their identity
+        return Tensor(value.view() if type(value) is ndarray else value)
 
     def __repr__(self) -> str:
         if type(self.value) is not ndarray:
@@ -312,7 +335,7 @@ class Tensor:
         def __add__(self, other: Any) -> Tensor: ...
 
         __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
-        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __getitem__ = __add__
+        __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __mod__ = __rmod__ = __getitem__ = __add__
         __lt__ = __le__ = __gt__ = __ge__ = __add__
 
         def __neg__(self) -> Tensor: ...
@@ -320,6 +343,7 @@ class Tensor:
 
 
 _NOTHING: dict[str, Any] = {}
+_KINDS = ((TypeError, DTypeError), (IndexError, BoundsError), (ValueError, ShapeError))
 
 
 def _with_constants(inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:

@@ -9,6 +9,10 @@ class ShapeError(MyadError, ValueError):
     """Shapes (or axes, or indices) that do not fit the operation."""
 
 
+class BoundsError(ShapeError, IndexError):
+    """An index beyond the end of an axis."""
+
+
 class DTypeError(MyadError, TypeError):
     """Element types that do not fit the operation, or that differ where they must be one."""
 

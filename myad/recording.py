@@ -14,6 +14,7 @@ _free_bits = [1 << 1]
 _bits_made = count(2)
 
 next_order = count().__next__  # tensors are numbered as they are made
+next_level = count(1).__next__  # so are traces and the like: of two, the later one is inside
 
 
 class _ThreadState(threading.local):

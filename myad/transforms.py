@@ -208,6 +208,10 @@ def _push_forward(z: Tensor, tangents: dict[int, Any], bit: int) -> Any:
     if z.op is None or all(t is None for t in given):
         return None
     inputs = [release(x, bit) for x in z.inputs]
+    if z.op.jvp is not None:
+        pushed = z.op.jvp(given, release(z, bit), *inputs, **z.static)
+        if pushed is not NotImplemented:
+            return pushed
     with own_bit() as own:
         u = alias(np.zeros(z.shape, z.dtype), own)
         shares = z.op.vjp(u, release(z, bit), *inputs, **z.static)
@@ -258,6 +262,14 @@ def jacobian(function: Function, argnums: Any = 0, has_aux: bool = False) -> Fun
         return (result, *aux) if has_aux else result
 
     return transformed
+
+
+def hessian(function: Function, argnums: Any = 0) -> Function:
+    """The matrix of second derivatives of a scalar function: shape of the argument, twice.
+
+    `argnums` as in `grad`; for several arguments, a tuple of tuples.
+    """
+    return jacobian(grad(function, argnums), argnums)
 
 
 def _rows(pullback: _Pullback, z: Tensor, moving: list[Any], boxed: bool) -> list[Any]:

@@ -48,7 +48,7 @@ _NUMBERS = ("float", "signed", "unsigned")
 _WHOLE = ("signed", "unsigned")
 _ALL = (*_NUMBERS, "bool")
 SUPPORT: dict[str, tuple[str, ...]] = {  # operation -> kinds of its operands
-    **dict.fromkeys(("add", "sub", "mul", "max", "min", "pow", "neg"), _NUMBERS),
+    **dict.fromkeys(("add", "sub", "mul", "rem", "max", "min", "pow", "neg"), _NUMBERS),
     **dict.fromkeys(
         ("div", "fma", "floor", "exp", "log", "sqrt", "sin", "cos", "tanh"), ("float",)
     ),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from myad.core import describe, primitive
 from myad.errors import ShapeError
-from myad.ops.compare import where
+from myad.ops.compare import cast, floor, where
 from myad.ops.functions import log
 from myad.ops.reduce import unbroadcast
-from myad.ops.specs import broadcast_spec
+from myad.ops.specs import BOOL, as_operand, broadcast_spec, check_float
 
 
 @primitive
@@ -139,3 +141,51 @@ def _(dz, z, x, y):
 @power.kernel
 def _(k, x, y):
     return k.map(lambda a, b: k.power(k.cast(a, k.dtype), k.cast(b, k.dtype)), x, y)
+
+
+@primitive
+def remainder(x, y):
+    """x − y·⌊x/y⌋, which has the sign of y, broadcasting x and y; of integers 0 where y is 0."""
+    return np.remainder(x, y)
+
+
+@remainder.shape
+def _(x, y):
+    spec = broadcast_spec("mod", x, y)
+    # NumPy takes remainders of booleans in int8
+    return spec._replace(dtype=np.remainder(np.ones((), x.dtype), np.ones((), y.dtype)).dtype)
+
+
+@remainder.gradient
+def _(dz, z, x, y):
+    return (
+        lambda: unbroadcast(dz, x.shape),
+        lambda: unbroadcast(-dz * floor(x / y), y.shape),
+    )
+
+
+@remainder.kernel
+def _(k, x, y):
+    def floored(a, b):
+        # what is left of division towards zero has the sign of x
+        z = k.apply("rem", a, b)
+        if k.signed:
+            other = k.apply("xor", k.apply("lt", z, 0), k.apply("lt", b, 0))
+            z = k.apply("select", k.apply("and", other, k.apply("ne", z, 0)), z + b, z)
+        return z
+
+    return k.map(lambda a, b: floored(k.cast(a, k.dtype), k.cast(b, k.dtype)), x, y)
+
+
+def square(x: Any) -> Any:
+    """x·x; of booleans in int8, as NumPy's."""
+    x = as_operand(x)
+    x = cast(x, dtype=np.dtype(np.int8)) if x.dtype == BOOL else x
+    return multiply(x, x)
+
+
+def reciprocal(x: Any) -> Any:
+    """1/x of floating-point numbers."""
+    x = as_operand(x)
+    check_float("reciprocal", x)
+    return divide(np.ones((), x.dtype), x)

@@ -118,7 +118,7 @@ def _(k, x):
 @primitive
 def stop_gradient(x):
     """`x`, taken as a constant by every derivative."""
-    return x
+    return x.view()  # loops tell followed arrays from others by their identity
 
 
 stop_gradient.shape(same_spec)

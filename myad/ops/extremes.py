@@ -14,7 +14,7 @@ import numpy as np
 
 from myad.core import Spec, primitive
 from myad.errors import ShapeError
-from myad.ops.compare import where
+from myad.ops.compare import not_equal, where
 from myad.ops.reduce import reduce_sum, reduced_shape, unbroadcast
 from myad.ops.shaping import reshape
 from myad.ops.specs import as_operand, broadcast_spec, normalize_axis
@@ -146,3 +146,20 @@ def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Minimum of `x` over `axis`; equal minima share the gradient evenly, NaN is the smallest."""
     x = as_operand(x)
     return reduce_min(x, axis=normalize_axis("min", axis, len(x.shape)), keepdims=keepdims)
+
+
+def fmax(x: Any, y: Any) -> Any:
+    """Elementwise larger of x and y; of a NaN and a number, the number."""
+    return _ignoring_nan(maximum, as_operand(x), as_operand(y))
+
+
+def fmin(x: Any, y: Any) -> Any:
+    """Elementwise smaller of x and y; of a NaN and a number, the number."""
+    return _ignoring_nan(minimum, as_operand(x), as_operand(y))
+
+
+def _ignoring_nan(extreme: Any, x: Any, y: Any) -> Any:
+    z = extreme(x, y)
+    if z.dtype.kind != "f":
+        return z
+    return where(not_equal(x, x), y, where(not_equal(y, y), x, z))

@@ -55,7 +55,7 @@ def _(*arrays, axis):
 @concatenate.gradient
 def _(dz, z, *arrays, axis):
     edges = np.cumsum([0] + [x.shape[axis] for x in arrays]).tolist()
-    return tuple(_along(dz, axis, start, stop) for start, stop in pairwise(edges))
+    return tuple(along(dz, axis, start, stop) for start, stop in pairwise(edges))
 
 
 @concatenate.kernel
@@ -71,7 +71,8 @@ def _(*arrays, axis):
     return total
 
 
-def _along(x, axis, start, stop):
+def along(x, axis, start, stop):
+    """x[..., start:stop, ...] on `axis`."""
     starts = tuple(start if a == axis else 0 for a in range(len(x.shape)))
     stops = tuple(stop if a == axis else n for a, n in enumerate(x.shape))
     return strided_slice(x, starts=starts, stops=stops, steps=(1,) * len(x.shape))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from myad.core import Spec, describe, primitive
-from myad.errors import OptionError, ShapeError
+from myad.errors import ShapeError
 from myad.ops.index import transpose
 from myad.ops.reduce import unbroadcast
 from myad.ops.shaping import reshape
@@ -119,23 +119,6 @@ def _(k, *arrays, subscripts):
     factors = [x[tuple(axes[a] for a in t)] for t, x in zip(terms, arrays, strict=True)]
     product = math.prod(factors[1:], start=factors[0])
     return k.define([axes[a] for a in output], product, domain=axes.values())
-
-
-def einsum(subscripts: str, *arrays: Any) -> Any:
-    """Einstein's sum convention with an explicit output, "nij,jk->nik".
-
-    Raises: OptionError for an implicit output, `...`, or a letter twice in one array (a diagonal).
-    """
-    subscripts = subscripts.replace(" ", "")
-    terms, output = _parse(subscripts)
-    letters = set("".join(terms))
-    twice = any(len(set(term)) < len(term) for term in [*terms, output])
-    if "->" not in subscripts or twice or "." in subscripts or not set(output) <= letters:
-        raise OptionError(
-            f"einsum: {subscripts!r}: write the output after '->', no '...', each letter at most"
-            " once in an array, and only letters of the arrays in the output."
-        )
-    return sum_of_products(*[as_operand(x) for x in arrays], subscripts=subscripts)
 
 
 def _parse(subscripts: str) -> tuple[list[str], str]:

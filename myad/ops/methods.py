@@ -14,7 +14,7 @@ from myad.ops.shaping import getitem
 Function = Callable[..., Any]
 OPERATORS = {
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power",
-    "matmul": "matmul",
+    "matmul": "matmul", "mod": "mod",
 }  # fmt: skip
 COMPARISONS = {
     "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",

@@ -19,13 +19,28 @@ from myad.tree import leaves, map_leaves
 Function = Callable[..., Any]
 REDUCED = {"add": "sum", "maximum": "max", "minimum": "min"}  # np.add.reduce is np.sum
 # parameters that are called otherwise here
-RENAMED = {"a_min": "low", "a_max": "high", "pad_width": "widths", "constant_values": "value"}
+RENAMED = {
+    "a_min": "low", "a_max": "high", "pad_width": "widths", "constant_values": "value", "b": "y",
+}  # fmt: skip
+BY_POSITION = (
+    "where",
+    "einsum",
+    "dot",
+    "solve",
+)  # several arrays, and no signature that can be read
+FLAT_WITHOUT_AXIS = ("sort", "argsort")  # whose axis is the last one, unless it is None
+_KNOWN: dict[Function, tuple[str, Function]] = {}  # NumPy's function: the name of ours, and ours
 ATTRIBUTES = {np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size}
+
+
+def know(functions: Mapping[Function, tuple[str, Function]]) -> None:
+    """Let these functions of NumPy, called on tensors, be operations: (name, function) of ours."""
+    _KNOWN.update(functions)
 
 
 def install(public: Mapping[str, Function]) -> None:
     """Give Tensor NumPy's protocols, for the operations in `public`."""
-    known = {getattr(np, name): name for name in public if hasattr(np, name)}
+    know({getattr(np, name): (name, op) for name, op in public.items() if hasattr(np, name)})
 
     def of_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if options.get("out") is not None:
@@ -36,22 +51,22 @@ def install(public: Mapping[str, Function]) -> None:
         if method == "reduce" and ufunc.__name__ in REDUCED:
             name = REDUCED[ufunc.__name__]
             return _call(name, getattr(np, name), public[name], inputs, {"axis": 0, **options})
-        if method != "__call__" or ufunc not in known:
+        if method != "__call__" or ufunc not in _KNOWN:
             return _outside(f"{ufunc.__name__}", getattr(ufunc, method), inputs, options)
         if options:
             raise OptionError(
                 f"numpy.{ufunc.__name__}: {', '.join(options)} cannot be given for tensors; use"
-                f" myad.{known[ufunc]}."
+                f" myad.{_KNOWN[ufunc][0]}."
             )
-        return public[known[ufunc]](*inputs)
+        return _KNOWN[ufunc][1](*inputs)
 
     def of_function(self: Tensor, function: Any, types: Any, args: Any, options: Any) -> Any:
         if function in ATTRIBUTES and not options:
             return ATTRIBUTES[function](*args)
-        if function not in known:
+        if function not in _KNOWN:
             return _outside(function.__name__, function, args, options)
-        name = known[function]
-        return _call(name, function, public[name], args, options)
+        name, op = _KNOWN[function]
+        return _call(name, function, op, args, options)
 
     setattr(Tensor, "__array_ufunc__", of_ufunc)  # noqa: B010 (mypy knows no such attributes)
     setattr(Tensor, "__array_function__", of_function)  # noqa: B010
@@ -72,15 +87,21 @@ def _outside(name: str, function: Function, args: Any, options: Any) -> Any:
 
 
 def _call(name: str, function: Function, op: Function, args: Any, options: Any) -> Any:
-    given = {k: v for k, v in options.items() if v is not None}
-    if name in ("where", "einsum"):
+    given = {k: v for k, v in options.items() if v is not None or name in FLAT_WITHOUT_AXIS}
+    if name in BY_POSITION:
         positional = args
     else:  # all but the first by NumPy's names: the order of ours is another
         positional = args[:1]
         names = ["arrays", "axis"]  # of concatenate, which has no signature in NumPy 2.2
         if name != "concatenate":
             names = list(inspect.signature(function).parameters)
-        given.update({k: v for k, v in zip(names[1:], args[1:], strict=False) if v is not None})
+        given.update(
+            {
+                k: v
+                for k, v in zip(names[1:], args[1:], strict=False)
+                if v is not None or name in FLAT_WITHOUT_AXIS
+            }
+        )
     given = {RENAMED.get(k, k): v for k, v in given.items()}
     if name == "reshape":
         positional = (*positional, given.pop("shape"))

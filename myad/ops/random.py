@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from myad.core import Spec, primitive
 from myad.errors import ShapeError
+from myad.ops.functions import cos, log, sqrt
+from myad.ops.shaping import getitem
+from myad.ops.specs import as_operand
 
 # Finalizer of MurmurHash3 for 32 bits (Austin Appleby, public domain): each input bit flips each
 # output bit with probability near 1/2. The weights that tell index and key apart are the 32-bit
@@ -79,3 +83,58 @@ def mix(h: np.ndarray) -> np.ndarray:
 def random_key(seed: int, counter: int = 0) -> np.ndarray:
     """The key of one stream of `random_uniform`: uint32 (2,)."""
     return np.array([seed % 2**32, counter % 2**32], np.uint32)
+
+
+@primitive
+def split_key(key, *, count):
+    """`count` keys, uint32 (count, 2), that have nothing in common with `key` or each other.
+
+    As `random_uniform`, with 2 in the place of 1: row-major words of bits, not shifted.
+    """
+    if key.dtype != np.uint32 or key.shape != (2,):
+        split_key.shape_rule(key, count=count)
+    seed, counter = key[0:1], key[1:2]
+    two = np.full(1, 2, np.uint32)
+    start = mix(mix(seed * np.uint32(SEED_WEIGHT) + two) + counter * np.uint32(COUNTER_WEIGHT))
+    index = np.arange(2 * count, dtype=np.uint32)
+    return mix(start + index * np.uint32(INDEX_WEIGHT)).reshape(count, 2)
+
+
+@split_key.shape
+def _(key, *, count):
+    if tuple(key.shape) != (2,) or key.dtype != np.uint32:
+        raise ShapeError(
+            f"random_split: the key must be uint32 (2,), not {key.dtype} {tuple(key.shape)};"
+            " make it with random_key(seed, counter)."
+        )
+    return Spec((count, 2), np.dtype(np.uint32))
+
+
+@split_key.gradient
+def _(dz, z, key, *, count):
+    return (None,)
+
+
+@split_key.kernel
+def _(k, key, *, count):
+    i, j = k.axes(count, 2)
+    start = _mixed(k, _mixed(k, key[0] * SEED_WEIGHT + 2) + key[1] * COUNTER_WEIGHT)
+    bits = _mixed(k, start + k.index_value(i * 2 + j, "u32") * INDEX_WEIGHT)
+    return k.define((i, j), bits)
+
+
+def random_split(key: Any, num: int = 2) -> Any:
+    """`num` new keys, uint32 (num, 2), as functions of `key`, which is not to be used again."""
+    return split_key(as_operand(key), count=int(num))
+
+
+def random_normal(key: Any, *, shape: Any, dtype: Any = np.float32) -> Any:
+    """Draws from the normal distribution of mean 0 and variance 1, at most 5.8 from 0.
+
+    Two uniform numbers make one: √(−2·ln(1 − u))·cos(2πv) (Box & Muller 1958).
+    """
+    dtype = np.dtype(dtype)
+    shape = tuple(int(n) for n in shape)
+    u = random_uniform(as_operand(key), shape=(2, *shape), dtype=dtype)
+    radius = sqrt(log(np.ones((), dtype) - getitem(u, 0)) * np.asarray(-2.0, dtype))
+    return radius * cos(getitem(u, 1) * np.asarray(2.0 * math.pi, dtype))

@@ -9,7 +9,7 @@ import numpy as np
 
 from myad.constants import as_weak
 from myad.core import Spec, Tensor, primitive
-from myad.errors import DTypeError, ShapeError, TraceError
+from myad.errors import BoundsError, DTypeError, ShapeError, TraceError
 from myad.ops.index import concatenate, gather, pad, strided_slice, transpose
 from myad.ops.specs import as_operand, normalize_axis
 
@@ -118,7 +118,7 @@ def _range(i: Any, length: int) -> range:
     if not isinstance(i, int | np.integer) or isinstance(i, bool):
         raise ShapeError(f"indexing: {i!r} is no integer, slice, array, `...` or None.")
     if not -length <= i < length:
-        raise ShapeError(f"indexing: {i} is out of range for an axis of length {length}.")
+        raise BoundsError(f"indexing: {i} is out of range for an axis of length {length}.")
     return range(int(i) % length, int(i) % length + 1, 1)
 
 

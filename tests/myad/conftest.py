@@ -13,8 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-import myad.ops  # noqa: F401 (registers the primitives)
-from myad.core import PRIMITIVES
+import myad
+from myad.control.body import record
+from myad.control.cond import Branch
+from myad.control.scan import Scan
+from myad.core import PRIMITIVES, Spec
+from myad.tree import flatten
 
 FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
 
@@ -29,6 +33,8 @@ class Case(NamedTuple):
     def inputs(self, rng: np.random.Generator, dtype: Any = FLOAT64) -> list[np.ndarray]:
         """The inputs, floating-point ones in `dtype`."""
         made = [make(rng) for make in self.makers]
+        if "nest" in self.static:  # what is inside is recorded in float64
+            return made
         return [x.astype(dtype) if x.dtype.kind == "f" else x for x in made]
 
 
@@ -40,6 +46,14 @@ def positive(*shape):
     return lambda rng: np.asarray(rng.uniform(0.5, 2.0, shape))
 
 
+def small(*shape):
+    return lambda rng: np.asarray(rng.uniform(-0.8, 0.8, shape))
+
+
+def wide(*shape):
+    return lambda rng: np.asarray(2.0 * rng.standard_normal(shape))
+
+
 def off_zero(*shape):
     return lambda rng: np.asarray(rng.uniform(0.2, 2.0, shape) * rng.choice([-1.0, 1.0], shape))
 
@@ -47,6 +61,24 @@ def off_zero(*shape):
 def distinct(*shape):
     """All elements at least 0.05 apart."""
     return lambda rng: 0.05 * rng.permutation(int(np.prod(shape))).reshape(shape) - 1.0
+
+
+def regular(*shape):
+    """Square matrices with determinants and singular values away from 0 and from each other."""
+    n = shape[-1]
+    return lambda rng: (
+        np.diag(np.arange(1.0, n + 1)) + 0.2 * rng.standard_normal((*shape[:-1], n, n))
+    )
+
+
+def definite(*shape):
+    """Symmetric matrices with positive eigenvalues away from each other."""
+
+    def make(rng):
+        a = regular(*shape)(rng)
+        return 0.5 * (a + np.swapaxes(a, -1, -2))
+
+    return make
 
 
 def integers(high, *shape):
@@ -76,6 +108,27 @@ def pool_x(rng):
 
 def pool_z(rng):
     return pooled(rng, POOL_INPUT, PRIMITIVES["max_pool2d"], **WINDOWS)[1]
+
+
+def nests():
+    """A scan and a branch, recorded: static parameters of `nested`."""
+    specs = [Spec((3,), FLOAT64)] * 2
+    leaf = flatten(0)[1]
+
+    def step(c, x):
+        z = myad.sin(c * SHIFT) + x * c
+        return z, (z * x, myad.argmax(z))
+
+    given = [([spec], leaf) for spec in specs]
+    scan, closed, _ = record(step, given)
+    yes, theirs, _ = record(lambda x: myad.sin(x * SHIFT), given[:1])
+    no, others, _ = record(lambda x: x * x, given[:1])
+    assert (len(closed), len(theirs), len(others)) == (1, 1, 0)
+    return {"scan": Scan(scan, 1, 1, 5, False, True), "cond": Branch(yes, no, 1)}
+
+
+SHIFT = myad.Tensor(np.ones(3), requires_grad=True)  # what both close over
+NESTS = nests()
 
 
 def row(name, *makers, **static):
@@ -177,6 +230,50 @@ CASES = {
         "sparse_softmax_cross_entropy_gradient", normal(4), normal(4, 5), integers(5, 4)
     ),
     "relu_gradient": row("relu_gradient", normal(2, 5), off_zero(2, 5)),
+    "log1p": row("log1p", small(7)),
+    "expm1": row("expm1", normal(7)),
+    "exp2": row("exp2", normal(5)),
+    "log2": row("log2", positive(5)),
+    "log10": row("log10", positive(5)),
+    "logaddexp": row("logaddexp", normal(3, 4), normal(4)),
+    "sinh": row("sinh", wide(9)),
+    "cosh": row("cosh", wide(9)),
+    "arcsinh": row("arcsinh", wide(9)),
+    "arccosh": row("arccosh", lambda rng: rng.uniform(1.2, 4.0, 7)),
+    "arctanh": row("arctanh", small(9)),
+    "arctan": row("arctan", wide(9)),
+    "arctan2": row("arctan2", off_zero(4, 3), off_zero(3)),
+    "arcsin": row("arcsin", small(7)),
+    "arccos": row("arccos", small(7)),
+    "hypot": row("hypot", off_zero(4, 3), off_zero(3)),
+    "erf": row("erf", wide(9)),
+    "remainder": row(
+        "remainder", lambda rng: np.array([3.3, -2.6, 7.1, -0.4]), lambda rng: np.array([1.5])
+    ),
+    "remainder-negative": row(
+        "remainder", lambda rng: np.array([3.3, -2.6]), lambda rng: np.array([-1.2, -0.7])
+    ),
+    "cumulative_sum": row("cumulative_sum", normal(2, 5, 3), axis=1),
+    "cumulative_sum-reverse": row("cumulative_sum", normal(7), axis=0, reverse=True),
+    "sorted_places": row("sorted_places", distinct(3, 6), axis=1),
+    "sorted_places-first": row("sorted_places", distinct(5, 2, 2), axis=0),
+    "largest_place": row("largest_place", distinct(3, 4, 2), axis=1, smallest=False),
+    "largest_place-smallest": row("largest_place", distinct(3, 4), axis=0, smallest=True),
+    "solve_matrix": row("solve_matrix", regular(2, 3), normal(3, 2)),
+    "determinant": row("determinant", regular(2, 3)),
+    "log_determinant": row("log_determinant", regular(2, 3)),
+    "determinant_sign": row("determinant_sign", regular(2, 3)),
+    "cholesky_factor": row("cholesky_factor", definite(2, 3)),
+    "symmetric_spectrum": row("symmetric_spectrum", definite(4)),
+    "singular_spectrum": row("singular_spectrum", regular(3)),
+    "singular_spectrum-tall": row("singular_spectrum", lambda rng: regular(4)(rng)[:, :3]),
+    "singular_spectrum-wide": row("singular_spectrum", lambda rng: regular(4)(rng)[:3]),
+    "nested-scan": row("nested", normal(3), normal(5, 3), normal(3), nest=NESTS["scan"]),
+    "nested-cond": row("nested", booleans(), normal(3), normal(3), nest=NESTS["cond"]),
+    "nested_integers": row(
+        "nested_integers", normal(3), normal(5, 3), normal(3), nest=NESTS["scan"]
+    ),
+    "split_key": row("split_key", key, count=3),
     "random_uniform": row("random_uniform", key, shape=(3, 4), dtype=FLOAT64),
 }
 

@@ -9,7 +9,7 @@ from myad.compile.kernels.expr import ARITY, Apply, Buffer, Expr, Load
 
 # Cost of an operation on one vector, in fused multiply-adds.
 COST: dict[str, float] = {
-    "add": 1, "sub": 1, "mul": 0.5, "div": 4, "max": 1, "min": 1, "pow": 120, "fma": 1,
+    "add": 1, "sub": 1, "mul": 0.5, "div": 4, "max": 1, "min": 1, "rem": 80, "pow": 120, "fma": 1,
     "neg": 1, "abs": 1, "floor": 1, "exp": 10, "log": 14, "sqrt": 6, "sin": 40, "cos": 40,
     "tanh": 16,
     "lt": 1, "le": 1, "gt": 1, "ge": 1, "eq": 1, "ne": 1,

@@ -19,7 +19,7 @@ from myad.compile.kernels.index import Affine, Axis
 
 # Operations of an expression, which are those of the loop code too, and their number of operands.
 ARITY = {
-    "add": 2, "sub": 2, "mul": 2, "div": 2, "max": 2, "min": 2, "pow": 2, "fma": 3,
+    "add": 2, "sub": 2, "mul": 2, "div": 2, "max": 2, "min": 2, "rem": 2, "pow": 2, "fma": 3,
     "neg": 1, "abs": 1, "floor": 1, "exp": 1, "log": 1, "sqrt": 1, "sin": 1, "cos": 1, "tanh": 1,
     "lt": 2, "le": 2, "gt": 2, "ge": 2, "eq": 2, "ne": 2,
     "and": 2, "or": 2, "not": 1, "xor": 2, "shr": 2, "shl": 2,

@@ -28,7 +28,7 @@ from myad.compile.llvm.vectormath import VECTOR_FUNCTIONS, whole_power
 from myad.compile.loops.loops import Loop, LoopCode, Statement, Store, Value, Zero
 
 _FLOAT_OPS = {"add": f"fadd {FAST}", "sub": f"fsub {FAST}", "mul": f"fmul {CAREFUL}",
-              "div": f"fdiv {CAREFUL}"}  # fmt: skip
+              "div": f"fdiv {CAREFUL}", "rem": "frem"}  # fmt: skip
 _INT_OPS = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor",
             "shl": "shl"}  # fmt: skip
 _FLOAT_COMPARE = {"lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "eq": "oeq", "ne": "une"}
@@ -145,6 +145,8 @@ class _Function(Memory):
         if value.op == "shr":
             shift = "ashr" if sign == "s" else "lshr"
             return self.emit(f"{shift} {kind} {args[0]}, {args[1]}")
+        if value.op == "rem" and dtype not in FLOATS:
+            return self.whole_rest(value, args, sign)
         if value.op in (known := _FLOAT_OPS if dtype in FLOATS else _INT_OPS):
             return self.emit(f"{known[value.op]} {kind} {args[0]}, {args[1]}")
         if value.op == "abs" and dtype not in FLOATS:
@@ -152,6 +154,18 @@ class _Function(Memory):
             self.declarations.need(name, f"declare {kind} {name}({kind}, i1)")
             return self.emit(f"call {kind} {name}({kind} {args[0]}, i1 false)")
         return self.function_call(value, args)
+
+    def whole_rest(self, value: Value, args: list[str], sign: str) -> str:
+        """What is left of division; by 0 and −1, where the processor may trap, it is 0."""
+        divisor = value.args[1]
+        kind, mask = type_of(value.dtype, value.lanes), type_of("bool", value.lanes)
+        one, minus = ((literal(n, value.dtype) if value.lanes == 1 else
+                       vector([n] * value.lanes, value.dtype)) for n in (1, -1))  # fmt: skip
+        safe = args[1]
+        for trap in (_zero(divisor), *([minus] if sign == "s" else [])):
+            test = self.emit(f"icmp eq {kind} {args[1]}, {trap}")
+            safe = self.emit(f"select {mask} {test}, {kind} {one}, {kind} {safe}")
+        return self.emit(f"{sign}rem {kind} {args[0]}, {safe}")
 
     def function_call(self, value: Value, args: list[str]) -> str:
         kind = type_of(value.dtype, value.lanes)

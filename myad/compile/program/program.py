@@ -15,18 +15,19 @@ import numpy as np
 
 from myad.core import AbstractValue, Primitive, Spec
 from myad.errors import CompileError
+from myad.recording import next_level
 
 
 class Variable(AbstractValue):
     """The result of a step, an input or a constant of a program: known by shape and dtype."""
 
-    __slots__ = ("dtype", "name", "program", "shape", "value")
+    __slots__ = ("dtype", "level", "name", "program", "shape", "value")
 
     def __init__(
         self, program: Program, shape: tuple[int, ...], dtype: np.dtype, name: str,
         value: np.ndarray | None = None,
     ) -> None:  # fmt: skip
-        self.program, self.shape = program, tuple(shape)
+        self.program, self.shape, self.level = program, tuple(shape), program.level
         self.dtype = np.dtype(dtype).newbyteorder("=")  # foreign byte order ends at the door
         self.name = name
         self.value = value
@@ -67,6 +68,7 @@ class Program:
     outputs: list[Variable] = field(default_factory=list)
     _constants: dict[tuple[bytes, str, tuple[int, ...]], Variable] = field(default_factory=dict)
     _count: int = 0
+    level: int = field(default_factory=next_level)
 
     def input(self, shape: Sequence[int], dtype: Any, name: str) -> Variable:
         """Add an input."""

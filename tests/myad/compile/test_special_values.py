@@ -27,13 +27,22 @@ UNARY = {
     "product with 0": lambda x: x * np.zeros((), x.dtype),
     "scaled twice": lambda x: (x * np.asarray(1e30, x.dtype)) * np.asarray(1e-30, x.dtype),
     "quotients by one number": lambda x: x / x[4] + x / x[-3],
+    "log1p": myad.log1p, "expm1": myad.expm1, "log2": myad.log2, "log10": myad.log10,
+    "exp2": myad.exp2, "sinh": myad.sinh, "cosh": myad.cosh, "arcsinh": myad.arcsinh,
+    "arccosh": myad.arccosh, "arctanh": myad.arctanh, "arctan": myad.arctan,
+    "arcsin": myad.arcsin, "arccos": myad.arccos, "erf": myad.erf, "gelu": myad.gelu,
+    "reciprocal": myad.reciprocal, "argmax": myad.argmax, "argmin": myad.argmin,
+    "argsort": myad.argsort,
     "padded times itself": lambda x: myad.pad(x, ((1, 2),))[::-1] * myad.pad(x, ((2, 1),)),
 }  # fmt: skip
 BINARY = {
     "add": lambda x, y: x + y, "subtract": lambda x, y: x - y, "multiply": lambda x, y: x * y,
     "divide": lambda x, y: x / y, "power": lambda x, y: x**y, "maximum": ops.maximum,
     "minimum": ops.minimum, "equal": ops.equal, "not equal": ops.not_equal, "less": ops.less,
-    "less or equal": ops.less_equal, "where": lambda x, y: myad.where(x < y, x, y),
+    "less or equal": ops.less_equal, "hypot": myad.hypot,
+    "arctan2": lambda x, y: myad.arctan2(x + 0.0, y + 0.0), # whose zeros have no sign
+    "fmax": myad.fmax, "fmin": myad.fmin, "logaddexp": myad.logaddexp, "mod": myad.mod,
+    "where": lambda x, y: myad.where(x < y, x, y),
 }  # fmt: skip
 
 

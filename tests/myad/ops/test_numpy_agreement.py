@@ -1,6 +1,7 @@
 """Each operation on each dtype and shape: NumPy's value in NumPy's dtype, or a named refusal."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -12,12 +13,18 @@ DTYPES = [f"float{n}" for n in (16, 32, 64)] + [
     f"{kind}int{n}" for kind in ("", "u") for n in (8, 16, 32, 64)
 ] + ["bool"]  # fmt: skip
 SHAPES = {"0-d": (), "empty": (0,), "empty rows": (2, 0), "small": (2, 3)}
-UNARY = ["negative", "absolute", "exp", "log", "sqrt", "sin", "cos", "tanh", "sign", "floor"]
+UNARY = [
+    "negative", "absolute", "exp", "log", "sqrt", "sin", "cos", "tanh", "sign", "floor", "log1p",
+    "expm1", "exp2", "log2", "log10", "sinh", "cosh", "tan", "arcsin", "arccos", "arctan",
+    "arcsinh", "arccosh", "arctanh", "square", "reciprocal", "logical_not",
+]  # fmt: skip
 BINARY = [
+    "mod", "arctan2", "hypot", "logaddexp", "fmax", "fmin", "logical_and", "logical_or",
+    "logical_xor",
     "add", "subtract", "multiply", "divide", "power", "maximum", "minimum",
     "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
 ]  # fmt: skip
-REDUCTIONS = ["sum", "mean", "max", "min", "var"]
+REDUCTIONS = ["sum", "mean", "max", "min", "var", "std", "prod", "argmax", "argmin"]
 ACTIVATIONS = {
     "relu": lambda x: np.maximum(x, np.zeros((), x.dtype)),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
@@ -55,8 +62,52 @@ MOVES = {
     "log_softmax": (ops.log_softmax, lambda x: x - np.log(np.exp(x).sum(-1, keepdims=True))),
     "logsumexp": (ops.logsumexp, lambda x: np.log(np.exp(x).sum())),
 }  # fmt: skip
+
+
+def erf(x):
+    return np.asarray([math.erf(v) for v in x.flat], x.dtype).reshape(x.shape)
+
+
+def of_rows(name, *args, **options):
+    """NumPy's function of this name and ours, of one array."""
+    return (
+        lambda x: getattr(ops, name)(x, *args, **options),
+        lambda x: getattr(np, name)(x, *args, **options),
+    )
+
+
+MOVES |= {
+    "cumsum": of_rows("cumsum"), "cumsum of rows": of_rows("cumsum", -1),
+    "diff": of_rows("diff"), "diff twice": of_rows("diff", 2, 0),
+    "diag": of_rows("diag"), "diag above": of_rows("diag", 1), "diagonal": of_rows("diagonal"),
+    "trace": of_rows("trace"), "trace below": of_rows("trace", -1),
+    "tril": of_rows("tril"), "triu": of_rows("triu", 1),
+    "argsort": (ops.argsort, lambda x: np.argsort(x, kind="stable")),
+    "sort": of_rows("sort"), "sort all": of_rows("sort", None),
+    "append": (lambda x: ops.append(x, x), lambda x: np.append(x, x)),
+    "append rows": (lambda x: ops.append(x, x, 0), lambda x: np.append(x, x, 0)),
+    "expand_dims": of_rows("expand_dims", (0, -1)), "squeeze": of_rows("squeeze"),
+    "flip": of_rows("flip"), "flip rows": of_rows("flip", 0),
+    "moveaxis": of_rows("moveaxis", 0, -1), "repeat": of_rows("repeat", 2),
+    "repeat rows": of_rows("repeat", 3, 0), "roll": of_rows("roll", 1),
+    "roll both": of_rows("roll", (1, -4), (0, 1)), "tile": of_rows("tile", (2, 1, 3)),
+    "split": (lambda x: ops.split(x, [1, 5], -1)[0], lambda x: np.split(x, [1, 5], -1)[0]),
+    "take_along_axis": (
+        lambda x: ops.take_along_axis(x, np.zeros((2, 1), int), 1),
+        lambda x: np.take_along_axis(x, np.zeros((2, 1), int), 1),
+    ),
+    "dot": (lambda x: ops.dot(x, ops.transpose(x)), lambda x: np.dot(x, np.transpose(x))),
+    "outer": (lambda x: ops.outer(x, x), lambda x: np.outer(x, x)),
+    "tensordot": (lambda x: ops.tensordot(x, x, 1 if len(x.shape) < 2 else [[0], [0]]),
+                  lambda x: np.tensordot(x, x, 1 if x.ndim < 2 else [[0], [0]])),
+    "kron": (lambda x: ops.kron(x, x), lambda x: np.kron(x, x)),
+    "cross": (lambda x: ops.cross(x, x), lambda x: np.cross(x, x)),
+    "gelu": (ops.gelu, lambda x: x * ((1 + erf(x / 2**0.5)) / 2)),
+    "erf": (ops.erf, lambda x: erf(x)),
+}  # fmt: skip
 ELSEWHERE = {  # images, labels and keys: tests of their own
-    "average_pooling2d", "conv2d", "max_pooling2d", "random_key", "random_uniform",
+    "average_pooling2d", "conv2d", "max_pooling2d", "random_key", "random_normal",
+    "random_split", "random_uniform",
     "sparse_softmax_cross_entropy",
 }  # fmt: skip
 

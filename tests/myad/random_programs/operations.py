@@ -339,9 +339,73 @@ def take(d: Draft) -> None:
         d.add("take", f"myad.take({{0}}, np.array([0, {len(d.values[x]) - 1}]))", x)
 
 
+NAMED_UNARY = (
+    "myad.expm1({0})", "myad.sinh({0})", "myad.cosh({0})", "myad.arctan({0})", "myad.arcsinh({0})",
+    "myad.erf({0})", "myad.gelu({0})", "myad.gelu({0}, approximate=True)",
+    "myad.tan(myad.sin({0}))",
+    "myad.log1p(abs({0}))", "myad.log2(abs({0}) + 0.25)", "myad.log10(abs({0}) + 0.25)",
+    "myad.exp2({0})", "myad.arccosh(abs({0}) + 1.25)", "myad.arctanh(myad.sin({0}) * 0.875)",
+    "myad.arcsin(myad.sin({0}) * 0.875)", "myad.arccos(myad.sin({0}) * 0.875)",
+    "myad.square({0})", "myad.reciprocal(abs({0}) + 0.5)",
+)  # fmt: skip
+
+
+def named_unary(d: Draft) -> None:
+    text = d.rng.choice(NAMED_UNARY)
+    d.add(text.partition("(")[0].removeprefix("myad."), text, d.floating())
+
+
+def named_binary(d: Draft) -> None:
+    name = d.rng.choice(("hypot", "arctan2", "logaddexp", "fmax", "fmin", "mod", "logical_xor"))
+    x = d.anything() if name in ("mod", "logical_xor") else d.floating()
+    if name == "mod" and d.values[x].dtype.kind == "f":
+        # of numbers given, not of ones that rounding may move over a jump
+        x = d.new(d.shape(), d.dtype)
+        d.add(name, f"{{0}} % {d.rng.choice((0.75, -1.5, 2))}", x)
+        return
+    # the logarithm of a sum near 1 has lost the digits that its terms were rounded in
+    text = "myad.{}(abs({{0}}), abs({{1}}))" if name == "logaddexp" else "myad.{}({{0}}, {{1}})"
+    d.add(name, text.format(name), x, d.partner(x))
+
+
+def rearranged(d: Draft) -> None:
+    """Moves of whole axes, running sums and the like, of any dtype."""
+    x = d.anything(1)
+    axis = d.rng.randrange(d.values[x].ndim)
+    floating = d.values[x].dtype.kind == "f"
+    sizes = "abs({0})" if floating else "{0}"  # sums of both signs may cancel
+    text = d.rng.choice(
+        (
+            f"myad.roll({{0}}, {d.rng.randint(-3, 3)}, {axis})", f"myad.flip({{0}}, {axis})",
+            f"myad.repeat({{0}}, {d.rng.randint(0, 3)}, {axis})", "myad.tile({0}, (2, 1))",
+            f"myad.cumsum({sizes}, {axis})", f"myad.diff({{0}}, axis={axis})",
+            f"myad.prod({{0}}, {axis})", f"myad.split({{0}}, [1, 3], {axis})[1]",
+            f"myad.moveaxis({{0}}, {axis}, -1)", f"myad.expand_dims({{0}}, {axis})",
+            "myad.squeeze({0})",
+        )
+    )  # fmt: skip
+    d.add(text.partition("(")[0].removeprefix("myad."), text, x)
+
+
+def matrices(d: Draft) -> None:
+    x = d.anything(2)
+    k = d.rng.randint(-1, 2)
+    name = d.rng.choice(("tril", "triu", "diagonal", "trace"))
+    d.add(name, f"myad.{name}({{0}}, {k})", x)
+
+
+def places(d: Draft) -> None:
+    """Where the extremes of given numbers are; of computed ones, rounding may say."""
+    x = d.new(d.shape() or (3,), d.any_dtype())
+    axis = d.rng.randrange(d.values[x].ndim)
+    name = d.rng.choice(("argmax", "argmin", "argsort"))
+    d.add(name, f"myad.{name}({{0}}, {axis})", x)
+
+
 OPERATIONS: dict[Callable[[Draft], None], float] = {
     unary: 10, guarded: 4, simple: 6, binary: 18, power: 2, comparison: 4, where: 5, cast: 6,
     reduction: 8, softmax: 3, reshape: 5, transpose: 4, broadcast: 3, index: 6, concatenate: 4,
     stack: 2, pad: 3, matmul: 6, einsum: 3, conv2d: 2, pooling: 2.5, classes: 2,
-    random_numbers: 1.5, take: 0.1, product: 3, convolution: 2,
+    random_numbers: 1.5, take: 0.1, product: 3, convolution: 2, named_unary: 6, named_binary: 4,
+    rearranged: 6, matrices: 2, places: 1,
 }  # fmt: skip

@@ -215,6 +215,7 @@ CASES = {
         strides=(2, 2),
         dilation=(2, 1),
     ),
+    "interleave2d": row("interleave2d", *[normal(2, 3, 2, 2)] * 6, steps=(2, 3)),
     "max_pool2d": row("max_pool2d", distinct(2, 4, 6, 2), pool_size=(2, 2), strides=(2, 2)),
     "max_pool2d-overlap": row("max_pool2d", distinct(1, 5, 7, 2), pool_size=(3, 2), strides=(1, 2)),
     "max_pool2d_gradient": row(

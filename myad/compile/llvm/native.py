@@ -65,7 +65,7 @@ def processor() -> Processor:
 
 @cache
 def host() -> Machine:
-    """Vector width and registers of this processor, asked of LLVM.
+    """Vector width and registers of this processor, asked of LLVM; its caches, of the system.
 
     The variable MYAD_VECTOR_BYTES (16, 32 or 64) narrows the vectors, to try other machines' code.
     """
@@ -89,7 +89,7 @@ def _caches() -> tuple[int, int]:
             kind, level, size = ((folder / name).read_text().strip()
                                  for name in ("type", "level", "size"))  # fmt: skip
             if kind in ("Data", "Unified") and int(level) in found and size.endswith("K"):
-                found[int(level)] = int(size[:-1]) << 10
+                found[int(level)] = max(0, int(size[:-1])) << 10 or found[int(level)]
         except (OSError, ValueError):
             continue
     if sys.platform == "darwin":
@@ -97,7 +97,7 @@ def _caches() -> tuple[int, int]:
             command = ["sysctl", "-n", name]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.stdout.strip().isdigit():
-                found[level] = int(done.stdout)
+                found[level] = int(done.stdout) or found[level]
     return found[1], found[2]
 
 

@@ -6,7 +6,7 @@ from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.schedule.schedule import Schedule
 
-WORTH = 4000.0  # modelled cost of a kernel that pays for the waiting of threads on one another
+WORTH = 40_000.0  # modelled cost, some 7 us, of a kernel that pays for waiting on one another
 ENOUGH = 8  # parts that can be dealt out evenly to a few threads
 
 

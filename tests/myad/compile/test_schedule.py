@@ -11,6 +11,7 @@ from myad.compile.kernels.expr import Buffer
 from myad.compile.llvm import native
 from myad.compile.loops.loops import Loop, Value, statements
 from myad.compile.program.trace import trace
+from myad.compile.schedule import share
 from myad.compile.schedule.choose import choose
 from myad.compile.schedule.layout import CONFLICT, Layout, Machine
 from myad.compile.schedule.registers import _blocks, _Model
@@ -136,7 +137,8 @@ def test_threads_share_loops_over_outputs_alone():
     assert small.shared is None
 
 
-def test_a_result_that_is_cleared_first_is_one_threads_work():
+def test_a_result_that_is_cleared_first_is_one_threads_work(monkeypatch):
+    monkeypatch.setattr(share, "WORTH", 4000.0)
     program, _ = trace(lambda x: myad.pad(x, [(1, 1), (1, 1)]), np.zeros((600, 600), "f4"))
     for arrays, shared in ((False, True), (True, False)):
         (code,) = build(program, AVX512, arrays=arrays).codes

@@ -16,6 +16,7 @@ import myad
 from myad.compile.llvm import module as native
 from myad.compile.llvm import processors
 from myad.compile.llvm.team import together
+from myad.compile.schedule import share
 from myad.compiled import compile_predict, compile_training
 from tests.myad.compile.conftest import make_data
 
@@ -41,6 +42,12 @@ NETWORKS = {
         myad.Adam(learning_rate=0.01),
     ),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _small_kernels_are_shared(monkeypatch):
+    """Networks of a test's size are shared, too."""
+    monkeypatch.setattr(share, "WORTH", 4000.0)
 
 
 @pytest.fixture(autouse=True)

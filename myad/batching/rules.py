@@ -175,7 +175,8 @@ def _scatter_add(op: Primitive, items: list[Item], static: dict[str, Any], size:
 
 
 @rule("max_pool2d", "max_pool2d_gradient", "max_pool2d_pick", "sum_pool2d", "sum_pool2d_gradient",
-      "sparse_softmax_cross_entropy", "sparse_softmax_cross_entropy_gradient")  # fmt: skip
+      "interleave2d", "sparse_softmax_cross_entropy",
+      "sparse_softmax_cross_entropy_gradient")  # fmt: skip
 def _merged(op: Primitive, items: list[Item], static: dict[str, Any], size: int) -> Any:
     """The first axis holds examples already: more of them."""
     values = [full(item, size) for item in items]

@@ -1,14 +1,22 @@
 """What the harness raises on purpose; `bench` prints each as one line and exits with its code."""
 
+from harness.safe.text import one_line
+
 
 class BenchError(Exception):
     """The command cannot do what was asked; the message says why and what to do.
+
+    Its text is one line whatever the names in it, which may be a stranger's: line ends and what a
+    terminal would obey are escapes.
 
     `exit_code` is the exit code of `bench`: 1 a regression or a failed check, 2 wrong usage,
     3 nothing valid was measured, 4 inconclusive, 130 interrupted.
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class UsageError(BenchError):

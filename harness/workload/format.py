@@ -299,7 +299,7 @@ def _location(loc: tuple[Any, ...]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         elif part not in tags or position == 0:
-            text += f".{part}" if text else str(part)
+            text += f".{_cut(part)}" if text else _cut(part)
     return text or "workload"
 
 
@@ -325,5 +325,8 @@ def _tags() -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."

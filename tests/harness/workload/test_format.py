@@ -155,3 +155,13 @@ def test_a_users_file_works_as_a_preset_does(tmp_path):
     workload = load(path, ["training.beta_1=0.8"])
     assert workload.training.beta_1 == 0.8
     assert workload.testing.batch_size == 1
+
+
+@pytest.mark.parametrize("name", ["\n", "\x1b[31m", "a\u202eb", "x" * 5_000])
+def test_a_name_of_a_setting_is_shown_and_not_obeyed(name):
+    document = {**load("paper").document(), name: None}
+    with pytest.raises(WorkloadError, match="no such setting; allowed: name, model") as caught:
+        parse(document)
+    text = str(caught.value)
+    assert text.isprintable()
+    assert len(text) < 200

@@ -70,7 +70,8 @@ smoke: $(STAMP)
 	$(call measured,--preset smoke --repeats 2)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto tests/myad
+	$(BIN)/python -m pytest -q --ignore tests/myad
 
 programs: $(STAMP)
 	$(BIN)/python -m tests.myad.random_programs --count $(COUNT) --seed $(SEED)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.contract import PROTOCOL
 from harness.machine.environment import engine_environment
 from harness.process import sandbox
 from harness.process.supervise import Control, Limits, run_process
 from harness.records.models import ProcessResult
 from harness.safe import files
 from harness.trial.outcome import conclude
+from harness.workload.rates import needs_protocol_2
 
 Process = Literal["train", "test"]
 ROOT = Path(__file__).resolve().parents[2]  # of the project, which engines may import
@@ -30,28 +30,37 @@ def job(
     weights: Path,
     labels: Path | None = None,
     order: Path | None = None,
+    learning_rates: Path | None = None,
+    checkpoints: Path | None = None,
     initial_weights: Path | None = None,
     seed: int = 0,
     threads: int = 1,
 ) -> dict[str, Any]:
     """A job with a nonce of its own; report and predictions go to `folder`.
 
-    images, labels, order, initial_weights: what the engine reads; the last three in training only,
-    as the labels of the test images stay with the harness. weights: written by training, read by
-    testing.
+    images, labels, order, learning_rates, initial_weights: what the engine reads; all but the first
+    in training only, as the labels of the test images stay with the harness. weights: written by
+    training, read by testing. checkpoints: the folder for the weights after each epoch.
     """
+    more = checkpoints is not None or needs_protocol_2(workload["training"])
     predictions = folder / "predictions.npy" if process == "test" else None
     return {
-        "protocol": PROTOCOL,
+        "protocol": 2 if more and process == "train" else 1,
         "phase": process,  # the contract's word
         "engine": engine,
         "nonce": secrets.token_hex(16),
         "seed": seed,
         "threads": threads,
         "workload": workload,
-        "data": {"images": str(images), "labels": _text(labels), "order": _text(order)},
+        "data": {
+            "images": str(images),
+            "labels": _text(labels),
+            "order": _text(order),
+            "learning_rates": _text(learning_rates),
+        },
         "initial_weights": _text(initial_weights),
         "weights": str(weights),
+        "checkpoints": _text(checkpoints),
         "predictions": _text(predictions),
         "report": str(folder / "report.jsonl"),
     }

@@ -17,6 +17,7 @@ from harness.safe import files
 from harness.trial.answer import Fault, read_predictions
 from harness.trial.job import Process, job, run_job
 from harness.workload import start as weights
+from harness.workload.rates import learning_rates
 
 
 @dataclass
@@ -75,23 +76,35 @@ def record(planned: Planned, state: State, machine: str = "") -> Trial:
 
 
 def prepare_inputs(bench: Bench, planned: Planned) -> dict[str, Path | None]:
-    """Starting weights and order of the images of the trial's block, equal for every engine."""
+    """Starting weights, order of the images, learning rates: equal for every engine of a block."""
     training = bench.workload["training"]
     examples = bench.dataset_of(planned).counts["train"]
     folder = files.folder(bench.folder, "work", f"seed-{planned.seed}-{examples}")
-    start, order = folder / "initial.npz", folder / "order.npy"
+    start = folder / "initial.npz"
     if not files.is_regular(start):
         weights.save(
             start,
             weights.initial_weights(bench.workload["model"], planned.seed, training["dtype"]),
         )
-    if not training["shuffle"]:
-        return {"initial_weights": start, "order": None}
-    if not files.is_regular(order):
+    order, rates = None, learning_rates(training, examples)
+    if training["shuffle"]:
+        order = weights.order(planned.seed, training["epochs"], examples)
+    return {
+        "initial_weights": start,
+        "order": _kept(folder / "order.npy", order),
+        "learning_rates": _kept(folder / "learning_rates.npy", rates),
+    }
+
+
+def _kept(path: Path, array: np.ndarray | None) -> Path | None:
+    """The file of an array, written once; None for no array."""
+    if array is None:
+        return None
+    if not files.is_regular(path):
         content = io.BytesIO()
-        np.save(content, weights.order(planned.seed, training["epochs"], examples))
-        files.replace(order, content.getvalue())
-    return {"initial_weights": start, "order": order}
+        np.save(content, array)
+        files.replace(path, content.getvalue())
+    return path
 
 
 def _run_process(
@@ -124,6 +137,7 @@ def _job(bench: Bench, planned: Planned, process: Process, folder: Path) -> dict
         images=dataset.paths[f"{process}_images"],
         labels=dataset.paths["train_labels"] if training else None,
         order=inputs["order"] if training else None,
+        learning_rates=inputs["learning_rates"] if training else None,
         initial_weights=inputs["initial_weights"],
         weights=folder.parent / "train" / "weights.npz",
         seed=planned.seed,

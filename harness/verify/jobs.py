@@ -150,7 +150,14 @@ class Jobs:
         **given: Path,
     ) -> dict[str, Any]:
         return job(
-            process, engine.name, workload, folder, seed=self.seed, threads=self.threads, **given
+            process,
+            engine.name,
+            workload,
+            folder,
+            seed=self.seed,
+            threads=self.threads,
+            checkpoints=process == "train" and "target" in workload,
+            **given,
         )
 
     def _run(
@@ -168,6 +175,7 @@ class Jobs:
                 sample_interval_s=None,
             ),
             control=self.control,
+            kept=folder / "kept",
             sandboxed=self.sandboxed,
         )
         if self.control.stopping:

@@ -1,9 +1,9 @@
 """Accuracy outside of anything timed: from more starts, and on the test set after each epoch.
 
 The weights after each epoch are those that the engine left there in one training: in the timed one
-where the workload has a target, else in one that is not timed. An engine that speaks protocol 1 only
-leaves none; it needs nothing beyond that contract, as the weights after epoch e are those of a job
-of e epochs with the same start, orders and rates. A curve of E epochs then costs E·(E+1)/2 epochs.
+where the workload has a target, else in one that is not timed. An engine that speaks protocol 1
+leaves none, and is trained anew for every epoch: the weights after epoch e are those of a job of e
+epochs with the same start and orders. A curve of E epochs then costs E·(E+1)/2 epochs.
 
 `bench run --seeds N --curves` does it after its last block; `bench curves` does it alone, without a
 run's folder.

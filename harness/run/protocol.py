@@ -42,9 +42,10 @@ def older(plan: Plan) -> set[str]:
             except NoResult as error:
                 if "protocol" in str(error) or "checkpoints: 0 of" in str(error):
                     told[engine.name] = str(error)
-    needed = "a target" if "target" in plan.workload else "these training settings"
+    has_target = "target" in plan.workload
+    needed = "a target needs" if has_target else "these training settings need"
     for name in told:
-        say(f"engine '{name}' is left out: it speaks protocol 1, and {needed} need 2.")
+        say(f"engine '{name}' is left out: it speaks protocol 1, and {needed} 2.")
     if len(told) == len(plan.engines):
-        raise UsageError(f"no engine is left: {needed} need one that speaks protocol 2.")
+        raise UsageError(f"no engine is left: {needed} one that speaks protocol 2.")
     return set(told)

@@ -28,12 +28,18 @@ def report_document(analysis: Analysis) -> dict[str, Any]:
             f"{a}/{b}": {key: asdict(line) if line else None for key, line in row.items()}
             for (a, b), row in analysis.across.items()
         },
-        "target": found.document() if (found := to_target(analysis)) else None,
+        **_target(analysis),
         "seeds": {
             "spread": [row.document() for row in analysis.spreads],
             "values": [asdict(one) for one in analysis.found] if analysis.spreads else [],
         },
     }
+
+
+def _target(analysis: Analysis) -> dict[str, Any]:
+    """Of a run whose workload has one."""
+    found = to_target(analysis)
+    return {} if found is None else {"target": found.document()}
 
 
 def _parts(analysis: Analysis) -> dict[str, Any]:

@@ -100,7 +100,8 @@ def _sentence(found: ToTarget, reach: Reach) -> str:
     of = f"reached in {reach.reached} of {units.counted(len(reach.courses), 'trial')}"
     if reach.median_s() is None:
         return f"{to}: {of}, the median later than epoch {found.max_epochs}."
-    epochs = units.counted(round(reach.median_epochs() or 0), "epoch")
+    median = reach.median_epochs()
+    epochs = f"{median:g} epoch{'' if median == 1 else 's'}"
     times = reach.times()
     ends = f"{units.seconds(min(times))} to {units.seconds(max(times))}"
     return f"{to}: {of}, median {units.seconds(reach.median_s())} and {epochs} ({ends})."

@@ -11,6 +11,7 @@ from harness.cli import main
 from harness.records.models import Point
 from harness.records.store import append
 from harness.report.as_json import report_document
+from harness.report.export import export
 from harness.report.page import context
 from harness.report.render import render
 from harness.report.target import target_sentences, target_table
@@ -136,6 +137,37 @@ def test_table_and_sentences_say_what_is_censored(target_run):
     assert target_sentences(found)[2] == (
         "never, time to 95 %: reached in 1 of 2 trials, the median later than epoch 3."
     )
+
+
+def test_exports_have_it_where_no_trial_is_censored(target_run):
+    analysis = analyze(target_run())
+    (suite,) = [
+        b for b in export(analysis, "pyperf")["benchmarks"] if b["metadata"]["name"] == NAME
+    ]
+    assert [run["values"] for run in suite["runs"]] == [[2.0], [1.0]]
+    measures = {
+        name: found.get("target-wall-s") for name, found in export(analysis, "bencher").items()
+    }
+    assert measures["quick"] == {"value": 1.5, "lower_value": 1.0, "upper_value": 2.0}
+    assert measures["never"] is None
+    named = [entry["name"] for entry in export(analysis, "github-action-benchmark")]
+    assert NAME in named
+    assert "never: target_wall_s" not in named
+    logged = {
+        entry["create"]["run_name"]: [
+            (m["step"], m["value"])
+            for batch in entry["log_batch"]
+            for m in batch["metrics"]
+            if m["key"] == "target_wall_s"
+        ]
+        for entry in export(analysis, "mlflow")
+    }
+    assert logged == {
+        "made quick": [(0, 2.0), (1, 1.0)], "made slow": [(0, 12.0), (1, 4.0)], "made never": []
+    }  # fmt: skip
+
+
+NAME = "quick: target_wall_s"
 
 
 def test_the_report_shows_it_everywhere(target_run, capsys):

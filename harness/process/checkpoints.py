@@ -82,21 +82,29 @@ class Watcher:
     def _watch(self) -> None:
         try:
             while not self._over.is_set():
-                self._wait()
-                self._look()
+                if self._wait():
+                    self._look()
             self._look()
         except OSError as error:
             self._error = error
 
-    def _wait(self) -> None:
-        """Until there is something new, or some time to see whether it is over."""
+    def _wait(self) -> bool:
+        """Until there may be something new, which is True, or for a while."""
         if self._told is None:
             self._over.wait(POLL_S)
-        elif select.select([self._told], [], [], END_S)[0]:
-            os.read(self._told, MOST_EVENTS)  # which names does not matter: all are looked for
+            return True
+        if not select.select([self._told], [], [], END_S)[0]:
+            return False
+        os.read(self._told, MOST_EVENTS)  # which names does not matter: all are looked for
+        return True
 
     def _look(self) -> None:
-        for name in [name for name in self._wanted if _is_there(self._folder.engine / name)]:
+        try:
+            names = {path.name for path in self._folder.engine.iterdir()}
+        except OSError as error:  # the engine has put something else there, or nothing
+            self.seen.fault = self.seen.fault or f"their folder: {error.strerror}."
+            return
+        for name in sorted(self._wanted.keys() & names, key=self._wanted.__getitem__):
             self._take(name)
 
     def _take(self, name: str) -> None:
@@ -108,14 +116,6 @@ class Watcher:
             return
         self.seen.at_ns[epoch] = time.monotonic_ns()
         files.replace(self._folder.kept / name, content)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        path.lstat()
-    except OSError:
-        return False
-    return True
 
 
 def _inotify(folder: Path) -> int | None:

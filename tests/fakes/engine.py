@@ -184,6 +184,8 @@ def checkpoints(fake, kind):
     elif kind == "link":
         for epoch in range(1, epochs + 1):
             os.symlink(fake.job["initial_weights"], f"{folder}/{epoch}.npz")  # noqa: PTH211
+    elif kind == "gone":
+        os.rmdir(folder)  # noqa: PTH106
     elif kind == "pipe":
         os.mkfifo(folder + "/1.npz")
     elif kind == "huge":

@@ -18,6 +18,7 @@ WRONG = {
     "garbage": ("bad_result", "not a readable .npz"),
     "link": ("bad_result", "checkpoints: 1.npz: a link, not a regular file."),
     "pipe": ("bad_result", "checkpoints: 1.npz: a named pipe, not a regular file."),
+    "gone": ("bad_result", "checkpoints: their folder: No such file or directory."),
     "huge": ("bad_result", "checkpoints: 1.npz: larger than"),
 }
 

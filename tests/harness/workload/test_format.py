@@ -5,7 +5,7 @@ import pytest
 from harness.workload.format import PRESETS, WorkloadError, load, parse, preset_names
 
 PUBLISHED = {
-    "colour", "keras", "lenet5", "paper", "quick", "simplechains", "smoke", "two-conv", "vgg",
+    "colour", "fashion-90", "keras", "lenet5", "mnist-99", "paper", "quick", "simplechains", "smoke", "two-conv", "vgg",
     "wide",
 }  # fmt: skip
 

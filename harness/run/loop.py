@@ -145,8 +145,9 @@ def start(options: RunOptions, tables: Tables | None = None, crew: Crew | None =
         )
     with crew.holding(wait=options.wait):
         plan = new_plan(options)
-        with _holding_unless_held(crew, wait=options.wait):
-            unable = older(plan)
+        control = Control()
+        with _holding_unless_held(crew, wait=options.wait), stop_signals(control):
+            unable = older(plan, control)
         if unable:
             plan = new_plan(options, without=unable)
         plan.manifest.cluster = crew.cluster

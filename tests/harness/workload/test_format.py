@@ -135,7 +135,9 @@ def test_a_malformed_file_is_one_line(tmp_path, content, message):
 def test_a_file_or_preset_that_is_not_there(tmp_path):
     with pytest.raises(WorkloadError, match=r"mine\.toml: No such file or directory\."):
         load(tmp_path / "mine.toml")
-    with pytest.raises(WorkloadError, match=r"no preset 'papr'; allowed: colour, keras, .*wide"):
+    with pytest.raises(
+        WorkloadError, match=r"no preset 'papr'; allowed: colour, fashion-90, keras, .*wide"
+    ):
         load("papr")
 
 

@@ -4,6 +4,8 @@ from harness import units
 from harness.analysis.target import Course, Reach, ToTarget
 from harness.report.table import Table, numbers, texts
 
+WIDE = 84  # columns of a terminal that the whole table takes
+
 
 def target_table(found: ToTarget) -> Table:
     """One row per engine: how many trials came there, when, and against the baseline."""
@@ -13,6 +15,14 @@ def target_table(found: ToTarget) -> Table:
         *numbers(f"ratio to {found.baseline}"),
     ]
     return Table(columns, [_row(found, reach) for reach in found.reaches], named=True)
+
+
+def narrow_table(found: ToTarget) -> Table:
+    """The same for a narrow terminal: who came there, and when."""
+    columns = [*texts("engine", whole=True), *numbers("reached", "time", "epochs", whole=True)]
+    whole = target_table(found)
+    rows = [[row[0], row[1], row[2], row[5]] for row in whole.rows]
+    return Table(columns, rows, named=True)
 
 
 def target_note(found: ToTarget) -> str:

@@ -15,7 +15,7 @@ from harness.records.store import Run
 from harness.report.machine_tables import across_table
 from harness.report.render import as_rich, escaped
 from harness.report.tables import MEDIAN, published_table, spread_text, terminal_table
-from harness.report.target import share, target_sentences, target_table
+from harness.report.target import WIDE, narrow_table, share, target_sentences, target_table
 
 
 def print_summary(run_folder: Path, console: Console | None = None) -> Analysis:
@@ -42,7 +42,8 @@ def show_summary(analysis: Analysis, console: Console) -> None:
         console.print(as_rich(across_table(analysis)))
     if found := to_target(analysis):
         console.print(f"\n[bold]Time to {escaped(share(found.accuracy))}[/bold]")
-        console.print(as_rich(target_table(found)))
+        fits = console.width >= WIDE
+        console.print(as_rich(target_table(found) if fits else narrow_table(found)))
     if is_comparable(manifest):
         console.print()
         console.print(as_rich(published_table("published, another machine")))

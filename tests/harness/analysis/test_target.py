@@ -15,6 +15,7 @@ from harness.report.export import export
 from harness.report.page import context
 from harness.report.render import render
 from harness.report.target import target_sentences, target_table
+from harness.report.terminal import print_summary
 from harness.workload.format import load
 
 # engine -> by block: seconds and accuracy after each of three epochs
@@ -137,6 +138,16 @@ def test_table_and_sentences_say_what_is_censored(target_run):
     assert target_sentences(found)[2] == (
         "never, time to 95 %: reached in 1 of 2 trials, the median later than epoch 3."
     )
+
+
+def test_a_narrow_terminal_has_who_came_there_and_when(target_run, monkeypatch, capsys):
+    folder = target_run()
+    for columns, told in ((60, False), (120, True)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        print_summary(folder)
+        shown = capsys.readouterr().out
+        assert ("slowest" in shown) == told
+        assert "1.50 s" in shown
 
 
 def test_exports_have_it_where_no_trial_is_censored(target_run):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Jax(Skeleton):
     """Compiled before the first image is used; the weights never leave the device."""
 
+    protocol: ClassVar[int] = 2
     rules: ClassVar[str] = "LAYERS"  # the table of `model_jax` that says how a layer is computed
 
     def __init__(self, job: Job, report: Report) -> None:
@@ -51,6 +52,10 @@ class Jax(Skeleton):
         """One array per epoch, on the device."""
         return [jax.device_put(order) for order in np.load(path)]
 
+    def read_rates(self, path: str) -> list[Any]:
+        """One array per epoch, on the device."""
+        return [jax.device_put(rates) for rates in np.load(path)]
+
     def build(self, weights: str) -> None:
         """A weight file as device arrays."""
         with np.load(weights, allow_pickle=False) as file:
@@ -72,7 +77,7 @@ class Jax(Skeleton):
 
     def compile_training(self) -> None:
         """Compile the epoch."""
-        data = (self.images, self.labels, self.orders[0], self.keys[0])
+        data = (self.images, self.labels, self.orders[0], self.keys[0], self.rates[0])
         self.compiled = self.jitted.lower((self.params, self.state), *data).compile()
 
     def compile_testing(self) -> None:
@@ -81,7 +86,7 @@ class Jax(Skeleton):
 
     def epoch(self, number: int, order: Any) -> float:
         """One call; reading the loss waits for its end."""
-        data = (self.images, self.labels, order, self.keys[number - 1])
+        data = (self.images, self.labels, order, self.keys[number - 1], self.rates[number - 1])
         (self.params, self.state), loss = self.compiled((self.params, self.state), *data)
         return float(loss)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.contract import Report, Skeleton, Unsupported
+from harness.contract import Skeleton, Unsupported
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 class Eager(Skeleton):
     """`fit` and `predict`."""
+
+    protocol: ClassVar[int] = 2
 
     def imports(self) -> None:
         """The library."""
@@ -35,6 +37,10 @@ class Eager(Skeleton):
         """The array of the file."""
         return np.load(path)
 
+    def read_rates(self, path: str) -> np.ndarray:
+        """The array of the file."""
+        return np.load(path)
+
     def build(self, weights: str) -> None:
         """The workload's model with the weights of a file."""
         model = self.job.workload.model
@@ -50,13 +56,24 @@ class Eager(Skeleton):
     def build_training(self) -> None:
         """The optimizer, and the callback that reports the epochs."""
         settings = self.job.workload.training
-        names = {"sgd": ("momentum",), "adam": ("beta_1", "beta_2", "epsilon")}
+        names = {
+            "sgd": ("momentum", "nesterov"),
+            "adam": ("beta_1", "beta_2", "epsilon"),
+            "rmsprop": ("rho", "momentum", "epsilon"),
+        }
         if settings.optimizer not in names:
             raise Unsupported(f"optimizer '{settings.optimizer}'; there are: {', '.join(names)}")
-        own = ("learning_rate", *names[settings.optimizer])
-        given = {name: getattr(settings, name) for name in own}
-        self.optimizer = myad.optim.optimizer_from(settings.optimizer, **given)
-        self.watcher = epoch_watcher(self.report, len(self.images))
+        given = {name: getattr(settings, name) for name in names[settings.optimizer]}
+        rate: Any = settings.learning_rate
+        if self.job.data.learning_rates is not None:
+            rate = myad.schedules.Table(self.rates.ravel())
+        self.optimizer = myad.optim.optimizer_from(
+            settings.optimizer,
+            learning_rate=rate,
+            weight_decay=settings.weight_decay or None,
+            **given,
+        )
+        self.watcher = epoch_watcher(self)
 
     def train(self) -> None:
         """One call of `fit` for all epochs."""
@@ -103,8 +120,9 @@ class Eager(Skeleton):
         }
 
 
-def epoch_watcher(report: Report, examples: int) -> Any:
+def epoch_watcher(engine: Eager) -> Any:
     """A callback that reports each epoch, the last one of a diverging run included."""
+    report, examples = engine.report, len(engine.images)
 
     class Watcher(myad.Callback):
         epochs = 0
@@ -113,6 +131,7 @@ def epoch_watcher(report: Report, examples: int) -> Any:
         def epoch_done(self, epoch: int, model: myad.Sequential, history: Any) -> bool:
             seconds, loss = history.seconds[-1], history.loss[-1]
             report.epoch(epoch, seconds=seconds, loss=loss, examples=examples)
+            engine.checkpoint(epoch)
             self.epochs, self.begun = epoch, time.perf_counter()
             return False
 

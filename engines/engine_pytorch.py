@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.contract import Skeleton
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 class PyTorch(Skeleton):
     """Views of one tensor as batches, losses collected and read once per epoch."""
+
+    protocol: ClassVar[int] = 2
 
     def imports(self) -> None:
         """PyTorch, and the model's file, which needs it."""
@@ -44,6 +46,10 @@ class PyTorch(Skeleton):
         """Places of images as PyTorch indexes with them: int64."""
         return list(torch.from_numpy(np.load(path)).long())
 
+    def read_rates(self, path: str) -> list[list[float]]:
+        """Python's numbers, as PyTorch's operations take them."""
+        return np.load(path).tolist()
+
     def build(self, weights: str) -> None:
         """The network with the weights of a file."""
         self.network = model_pytorch.Network(self.job.workload)
@@ -52,7 +58,10 @@ class PyTorch(Skeleton):
     def build_training(self) -> None:
         """The optimizer."""
         parameters: list[torch.Tensor] = list(self.network.parameters())
-        self.update = model_pytorch.Update(parameters, self.job.workload.training)
+        rates = None
+        if self.job.data.learning_rates is not None:
+            rates = [rate for epoch in self.rates for rate in epoch]
+        self.update = model_pytorch.Update(parameters, self.job.workload.training, rates)
 
     def build_testing(self) -> None:
         """Switch dropout off."""

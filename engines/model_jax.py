@@ -65,11 +65,12 @@ def loss_of(apply: Callable) -> Callable:
 
 def init_state(training: Training, params: Params) -> dict[str, Any]:
     """The optimizer's state before the first step: nothing for plain gradient descent."""
-    if training.optimizer not in ("sgd", "adam"):
+    if training.optimizer not in ("sgd", "adam", "rmsprop"):
         raise Unsupported(f"optimizer '{training.optimizer}'")
     if training.optimizer == "adam":
         return {"m": _zeros(params), "v": _zeros(params), "t": jnp.zeros((), jnp.int32)}
-    return {"velocity": _zeros(params)} if training.momentum else {}
+    velocity = {"velocity": _zeros(params)} if training.momentum else {}
+    return {**velocity, "v": _zeros(params)} if training.optimizer == "rmsprop" else velocity
 
 
 def epoch_keys(workload: Workload, seed: int) -> list[jax.Array | None]:
@@ -79,34 +80,34 @@ def epoch_keys(workload: Workload, seed: int) -> list[jax.Array | None]:
     return list(jax.random.split(jax.random.key(seed), workload.training.epochs))
 
 
-def update(training: Training, params: Params, grads: Params, state: dict) -> tuple[Params, dict]:
-    """One step of the optimizer, in Keras' form."""
-    rate = training.learning_rate
-    if training.optimizer == "adam":
-        return _adam(training, params, grads, state)
-    if not training.momentum:
-        return {n: p - rate * grads[n] for n, p in params.items()}, state
-    velocity = {n: training.momentum * v - rate * grads[n] for n, v in state["velocity"].items()}
-    return {n: p + velocity[n] for n, p in params.items()}, {"velocity": velocity}
+def update(
+    training: Training, params: Params, grads: Params, state: dict, rate: Any
+) -> tuple[Params, dict]:
+    """One step of the optimizer, in Keras' form, with the learning rate of that step."""
+    if training.weight_decay:
+        params = {n: p - p * (training.weight_decay * rate) for n, p in params.items()}
+    rules = {"adam": _adam, "rmsprop": _rmsprop, "sgd": _sgd}
+    return rules[training.optimizer](training, params, grads, state, rate)
 
 
 def epoch_function(workload: Workload, rules: dict[str, Callable] | None = None) -> Callable:
-    """A function (carry, images, labels, order, key) -> (carry, mean loss) for one whole epoch.
+    """A function (carry, images, labels, order, key, rates) -> (carry, mean loss) for one epoch.
 
     carry is (params, optimizer state). Images are uint8 (N, H, W, C) and stay so until a step
-    reads its batch; order is int32 (N,), or None for the images' own order. The short last batch
-    is a step of its own after the scan, so that its shape is static too.
+    reads its batch; order is int32 (N,), or None for the images' own order; rates are (steps,), or
+    None for the workload's constant one. The short last batch is a step of its own after the scan,
+    so that its shape is static too.
     """
     training = workload.training
     batch = training.batch_size
     gradient = jax.value_and_grad(loss_of(forward(workload, rules)))
 
-    def step(carry: tuple, x: jax.Array, labels: jax.Array, key: Any) -> tuple:
+    def step(carry: tuple, x: jax.Array, labels: jax.Array, key: Any, rate: Any) -> tuple:
         params, state = carry
         value, grads = gradient(params, scale(x, training.dtype), labels, key)
-        return update(training, params, grads, state), value
+        return update(training, params, grads, state, rate), value
 
-    def epoch(carry: tuple, images: Any, labels: Any, order: Any, key: Any) -> tuple:
+    def epoch(carry: tuple, images: Any, labels: Any, order: Any, key: Any, rates: Any) -> tuple:
         examples = len(labels)
         whole = examples // batch
 
@@ -119,14 +120,17 @@ def epoch_function(workload: Workload, rules: dict[str, Callable] | None = None)
             chosen = lax.dynamic_slice_in_dim(order, start, size)
             return images[chosen], labels[chosen]
 
+        def rate(index: Any) -> Any:
+            return training.learning_rate if rates is None else rates[index]
+
         def body(carry: tuple, index: jax.Array) -> tuple:
-            return step(carry, *take(index * batch, batch), _fold(key, index))
+            return step(carry, *take(index * batch, batch), _fold(key, index), rate(index))
 
         scanned: tuple = lax.scan(body, carry, jnp.arange(whole))
         carry, total = scanned[0], jnp.sum(scanned[1]) * batch
         if examples % batch:
             rest = examples % batch
-            last = step(carry, *take(whole * batch, rest), _fold(key, whole))
+            last = step(carry, *take(whole * batch, rest), _fold(key, whole), rate(whole))
             carry, total = last[0], total + last[1] * rest
         return carry, total / examples
 
@@ -162,14 +166,43 @@ def scale(x: jax.Array, dtype: str) -> jax.Array:
     return x.astype(dtype) / 255
 
 
-def _adam(training: Training, params: Params, grads: Params, state: dict) -> tuple[Params, dict]:
+def _sgd(
+    training: Training, params: Params, grads: Params, state: dict, rate: Any
+) -> tuple[Params, dict]:
+    """v ← μv − αg, θ ← θ + v; Nesterov's: θ ← θ + μv − αg."""
+    steps = {n: rate * g for n, g in grads.items()}
+    if not training.momentum:
+        return {n: p - steps[n] for n, p in params.items()}, state
+    velocity = {n: training.momentum * v - steps[n] for n, v in state["velocity"].items()}
+    moved = velocity
+    if training.nesterov:
+        moved = {n: training.momentum * v - steps[n] for n, v in velocity.items()}
+    return {n: p + moved[n] for n, p in params.items()}, {"velocity": velocity}
+
+
+def _rmsprop(
+    training: Training, params: Params, grads: Params, state: dict, rate: Any
+) -> tuple[Params, dict]:
+    """v ← ρv + (1−ρ)g², d = αg/√(v + ε), m ← μm + d, θ ← θ − m (Hinton 2012, lecture 6e)."""
+    rho = training.rho
+    v = {n: rho * s + (1 - rho) * grads[n] ** 2 for n, s in state["v"].items()}
+    moved = {n: rate * g / jnp.sqrt(v[n] + training.epsilon) for n, g in grads.items()}
+    if not training.momentum:
+        return {n: p - moved[n] for n, p in params.items()}, {"v": v}
+    velocity = {n: training.momentum * m + moved[n] for n, m in state["velocity"].items()}
+    return {n: p - velocity[n] for n, p in params.items()}, {"v": v, "velocity": velocity}
+
+
+def _adam(
+    training: Training, params: Params, grads: Params, state: dict, rate: Any
+) -> tuple[Params, dict]:
     """α_t = α·√(1−β₂ᵗ)/(1−β₁ᵗ), θ ← θ − α_t·m/(√v + ε) (Kingma & Ba 2015, before §2.1)."""
     b1, b2 = training.beta_1, training.beta_2
     t = state["t"] + 1
     m = {n: s + (grads[n] - s) * (1 - b1) for n, s in state["m"].items()}
     v = {n: s + (grads[n] ** 2 - s) * (1 - b2) for n, s in state["v"].items()}
     power = t.astype(training.dtype)
-    rate = training.learning_rate * jnp.sqrt(1 - b2**power) / (1 - b1**power)
+    rate = rate * jnp.sqrt(1 - b2**power) / (1 - b1**power)
     new = {n: p - rate * m[n] / (jnp.sqrt(v[n]) + training.epsilon) for n, p in params.items()}
     return new, {"m": m, "v": v, "t": t}
 

@@ -15,6 +15,8 @@ from torch import nn
 
 from harness.contract import Layer, Training, Unsupported, Workload
 
+Gradients = tuple[torch.Tensor, ...]
+Rule = Callable[[list[torch.Tensor], Gradients, float], None]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "sigmoid": nn.Sigmoid,
@@ -170,41 +172,74 @@ class Update:
     Raises: Unsupported for an optimizer that is not known here.
     """
 
-    def __init__(self, parameters: list[torch.Tensor], training: Training) -> None:
-        self._training, self._step = training, 0
-        if training.optimizer == "adam":
-            self.apply = self._adam
-        elif training.optimizer == "sgd":
-            self.apply = self._momentum if training.momentum else self._plain
-        else:
-            raise Unsupported(f"optimizer '{training.optimizer}'")
-        self._first = [torch.zeros_like(p) for p in parameters]  # velocity, or Adam's m
-        self._second = [torch.zeros_like(p) for p in parameters]  # Adam's v
-
-    def _plain(self, parameters: list[torch.Tensor], gradients: tuple[torch.Tensor, ...]) -> None:
-        """θ ← θ − αg"""
-        torch._foreach_add_(parameters, gradients, alpha=-self._training.learning_rate)
-
-    def _momentum(
-        self, parameters: list[torch.Tensor], gradients: tuple[torch.Tensor, ...]
+    def __init__(
+        self,
+        parameters: list[torch.Tensor],
+        training: Training,
+        rates: list[float] | None = None,
     ) -> None:
+        """rates: the learning rate of every step, instead of the constant one."""
+        self._training, self._rates, self._step = training, rates, 0
+        rules = {"adam": self._adam, "rmsprop": self._rmsprop, "sgd": self._plain}
+        if training.optimizer not in rules:
+            raise Unsupported(f"optimizer '{training.optimizer}'")
+        self._rule: Rule = rules[training.optimizer]
+        if training.optimizer == "sgd" and training.momentum:
+            self._rule = self._nesterov if training.nesterov else self._momentum
+        self._first = [torch.zeros_like(p) for p in parameters]  # velocity, or Adam's m
+        self._second = [torch.zeros_like(p) for p in parameters]  # v of Adam and RMSprop
+
+    def apply(self, parameters: list[torch.Tensor], gradients: Gradients) -> None:
+        """One step in place; with weight decay λ, θ ← θ·(1 − αλ) comes first."""
+        rate = self._training.learning_rate if self._rates is None else self._rates[self._step]
+        self._step += 1
+        if self._training.weight_decay:
+            torch._foreach_mul_(parameters, 1 - rate * self._training.weight_decay)
+        self._rule(parameters, gradients, rate)
+
+    def _plain(self, parameters: list[torch.Tensor], gradients: Gradients, rate: float) -> None:
+        """θ ← θ − αg"""
+        torch._foreach_add_(parameters, gradients, alpha=-rate)
+
+    def _momentum(self, parameters: list[torch.Tensor], gradients: Gradients, rate: float) -> None:
         """v ← μv − αg, θ ← θ + v"""
-        torch._foreach_mul_(self._first, self._training.momentum)
-        torch._foreach_add_(self._first, gradients, alpha=-self._training.learning_rate)
+        self._faster(gradients, rate)
         torch._foreach_add_(parameters, self._first)
 
-    def _adam(self, parameters: list[torch.Tensor], gradients: tuple[torch.Tensor, ...]) -> None:
+    def _nesterov(self, parameters: list[torch.Tensor], gradients: Gradients, rate: float) -> None:
+        """v ← μv − αg, θ ← θ + μv − αg"""
+        self._faster(gradients, rate)
+        torch._foreach_add_(parameters, self._first, alpha=self._training.momentum)
+        torch._foreach_add_(parameters, gradients, alpha=-rate)
+
+    def _faster(self, gradients: Gradients, rate: float) -> None:
+        torch._foreach_mul_(self._first, self._training.momentum)
+        torch._foreach_add_(self._first, gradients, alpha=-rate)
+
+    def _adam(self, parameters: list[torch.Tensor], gradients: Gradients, rate: float) -> None:
         """α_t = α·√(1−β₂ᵗ)/(1−β₁ᵗ), θ ← θ − α_t·m/(√v + ε) (Kingma & Ba 2015, before §2.1)."""
         settings = self._training
-        self._step += 1
         torch._foreach_lerp_(self._first, gradients, 1 - settings.beta_1)
         torch._foreach_mul_(self._second, settings.beta_2)
         torch._foreach_addcmul_(self._second, gradients, gradients, value=1 - settings.beta_2)
         denominators = torch._foreach_sqrt(self._second)
         torch._foreach_add_(denominators, settings.epsilon)
         correction = (1 - settings.beta_2**self._step) ** 0.5 / (1 - settings.beta_1**self._step)
-        rate = settings.learning_rate * correction
-        torch._foreach_addcdiv_(parameters, self._first, denominators, value=-rate)
+        torch._foreach_addcdiv_(parameters, self._first, denominators, value=-rate * correction)
+
+    def _rmsprop(self, parameters: list[torch.Tensor], gradients: Gradients, rate: float) -> None:
+        """v ← ρv + (1−ρ)g², d = αg/√(v + ε), m ← μm + d, θ ← θ − m (Hinton 2012, lecture 6e)."""
+        settings = self._training
+        torch._foreach_mul_(self._second, settings.rho)
+        torch._foreach_addcmul_(self._second, gradients, gradients, value=1 - settings.rho)
+        denominators = torch._foreach_add(self._second, settings.epsilon)
+        torch._foreach_sqrt_(denominators)
+        if not settings.momentum:
+            torch._foreach_addcdiv_(parameters, gradients, denominators, value=-rate)
+            return
+        torch._foreach_mul_(self._first, settings.momentum)
+        torch._foreach_addcdiv_(self._first, gradients, denominators, value=rate)
+        torch._foreach_sub_(parameters, self._first)
 
 
 def load_images(path: str, dtype: torch.dtype) -> torch.Tensor:

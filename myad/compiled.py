@@ -14,6 +14,7 @@ from myad.compile.function import CompiledPredict
 from myad.compile.llvm.native import host
 from myad.compile.training import CompiledTraining
 from myad.errors import CompileError
+from myad.schedules import Table
 from myad.step import check_finite, read_images, training_step
 
 
@@ -41,9 +42,16 @@ def compile_training(
         optimizer_state = optimizer.init({n: model.parameters[n] for n in model.trainable})
     key = np.array([seed % 2**32, 0], np.uint32)
     step = training_step(model, loss, optimizer)
+    table, rates = optimizer.learning_rate, None
+    if isinstance(table, Table):
+        dtype = model.dtype
+
+        def rates(first: int, count: int) -> np.ndarray:
+            return table.of_steps(first, count).astype(dtype)
+
     return CompiledTraining(
         step, model.parameters, optimizer_state, images, labels, batch_size=batch_size, key=key,
-        threads=threads,
+        rates=rates, first_step=int(optimizer_state["step"]), threads=threads,
     )  # fmt: skip
 
 

@@ -73,3 +73,32 @@ class PiecewiseConstantDecay:
         for boundary, value in zip(self.boundaries[::-1], self.values[-2::-1], strict=True):
             rate = where(t <= float(boundary), np.asarray(value, t.dtype), rate)
         return rate
+
+
+@dataclass(frozen=True)
+class Table:
+    """values[t]: one number per step, whoever made them; the last one for all steps beyond.
+
+    Compiled training takes the numbers as data, so that another table compiles nothing anew.
+    """
+
+    values: Any
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values)
+        if values.dtype.kind != "f" or values.ndim != 1 or not len(values):
+            raise OptionError(
+                f"Table: needs a float for each step, not {values.dtype} {values.shape}."
+            )
+        if not (np.isfinite(values).all() and values.min() >= 0):
+            raise OptionError("Table: every rate must be a number >= 0.")
+        object.__setattr__(self, "values", values)
+
+    def __call__(self, t: Any) -> Any:
+        steps = np.minimum(np.asarray(t, np.int64), len(self.values) - 1)
+        return self.values[steps].astype(t.dtype)
+
+    def of_steps(self, first: int, count: int) -> np.ndarray:
+        """The rates of `count` steps from number `first` on."""
+        found: np.ndarray = self(np.arange(first, first + count, dtype=np.float64))
+        return found

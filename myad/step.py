@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,16 +40,20 @@ def absorbed(model: Sequential, loss: Loss) -> tuple[Loss, bool]:
 def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> Step:
     """One step of training as a pure function:
 
-        step(parameters, optimizer_state, images, labels, key=None)
+        step(parameters, optimizer_state, images, labels, key=None, rate=None)
             -> (loss, new parameters, new optimizer_state)
 
     Args of the step: all parameters of the model by name, those that are not trained included;
         the state as from `optimizer.init` of the trainable ones; a batch, uint8 images being read
-        as numbers in [0, 1]; a key for dropout. Arrays give arrays, tensors give tensors.
+        as numbers in [0, 1]; a key for dropout; a learning rate in place of the optimizer's own.
+        Arrays give arrays, tensors give tensors.
     """
     wanted, activate = absorbed(model, loss_from(loss))
 
-    def step(parameters: Any, optimizer_state: Any, images: Any, labels: Any, key: Any = None):
+    def step(
+        parameters: Any, optimizer_state: Any, images: Any, labels: Any, key: Any = None,
+        rate: Any = None,
+    ):  # fmt: skip
         def objective(trainable: Any) -> Any:
             x = read_images(images, model.dtype)
             outputs, updates = model.apply(
@@ -58,7 +63,8 @@ def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> 
 
         trainable = {name: parameters[name] for name in model.trainable}
         (value, updates), gradients = value_and_grad(objective, has_aux=True)(trainable)
-        changed, state = optimizer.update(gradients, optimizer_state, trainable)
+        rule = optimizer if rate is None else replace(optimizer, learning_rate=lambda _: rate)
+        changed, state = rule.update(gradients, optimizer_state, trainable)
         return value, {**parameters, **changed, **updates}, state
 
     return step

@@ -6,11 +6,12 @@ TensorFlow time that the other engines do not spend.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.contract import Skeleton
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
     from tf_reference import model as reference
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 class TensorFlow(Skeleton):
     """`fit`, one call for all epochs unless each has an order of its own, and `predict`."""
+
+    protocol: ClassVar[int] = 2
 
     def imports(self) -> None:
         """TensorFlow and Keras, which the model's file imports."""
@@ -42,6 +45,10 @@ class TensorFlow(Skeleton):
         """The array of the file."""
         return np.load(path)
 
+    def read_rates(self, path: str) -> np.ndarray:
+        """The array of the file."""
+        return np.load(path)
+
     def build(self, weights: str) -> None:
         """The Keras model with the weights of a file."""
         self.model = reference.build(self.job.workload)
@@ -50,7 +57,12 @@ class TensorFlow(Skeleton):
     def build_training(self) -> None:
         """Give the model its optimizer and loss."""
         settings = self.job.workload.training
-        self.model.compile(optimizer=reference.optimizer(self.job.workload), loss=settings.loss)
+        self.model.compile(optimizer=self.optimizer_of(), loss=settings.loss)
+
+    def optimizer_of(self) -> keras.optimizers.Optimizer:
+        """The workload's optimizer with the job's learning rates."""
+        rates = None if self.job.data.learning_rates is None else self.rates
+        return reference.optimizer(self.job.workload, rates)
 
     def train(self) -> None:
         """All epochs; Keras times and reports each by a callback."""
@@ -70,7 +82,7 @@ class TensorFlow(Skeleton):
             epochs=end,
             shuffle=False,
             verbose=0,
-            callbacks=[reference.EpochReport(self.report, len(y))],
+            callbacks=[reference.EpochReport(self, len(y))],
         )
 
     def classify(self) -> np.ndarray:

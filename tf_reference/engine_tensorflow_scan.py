@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-    from tf_reference import model as reference
 
 # Steps in one compiled call. The call copies its images once per step it takes, so the whole epoch
 # in one call is slow (60 ms a step); beyond 100 nothing is gained.
@@ -47,7 +46,7 @@ class ScannedTensorFlow(TensorFlow):
 
     def build_training(self) -> None:
         """The optimizer, its variables, and the function of many steps."""
-        self.optimizer = reference.optimizer(self.job.workload)
+        self.optimizer = self.optimizer_of()
         self.optimizer.build(self.model.trainable_variables)
         self.steps = compiled_steps(self.model, self.optimizer)
 

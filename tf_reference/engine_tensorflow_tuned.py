@@ -34,7 +34,7 @@ class TunedTensorFlow(TensorFlow):
     def build_training(self) -> None:
         """Give the model its optimizer, its loss, and what makes it fast."""
         self.model.compile(
-            optimizer=reference.optimizer(self.job.workload),
+            optimizer=self.optimizer_of(),
             loss=self.job.workload.training.loss,
             jit_compile=True,
             steps_per_execution=STEPS_PER_EXECUTION,
@@ -52,7 +52,7 @@ class TunedTensorFlow(TensorFlow):
             epochs=end,
             shuffle=False,
             verbose=0,
-            callbacks=[reference.EpochReport(self.report, len(y))],
+            callbacks=[reference.EpochReport(self, len(y))],
         )
 
     def classify(self) -> np.ndarray:

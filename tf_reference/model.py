@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from harness.contract import Job, Layer, Report, Unsupported, Workload
+from harness.contract import Job, Layer, Skeleton, Unsupported, Workload
 
 BUILDERS = {
     "conv2d": lambda layer: keras.layers.Conv2D(
@@ -56,11 +56,12 @@ TYPES = {
 
 
 class EpochReport(keras.callbacks.Callback):
-    """Reports each epoch: its time, Keras' mean loss, and the images given to `fit`."""
+    """Reports each epoch: its time, Keras' mean loss, and the images given to `fit`. Then the
+    engine's weights may be kept."""
 
-    def __init__(self, report: Report, examples: int) -> None:
+    def __init__(self, engine: Skeleton, examples: int) -> None:
         super().__init__()
-        self._report, self._examples = report, examples
+        self._engine, self._examples = engine, examples
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the epoch's clock."""
@@ -70,7 +71,24 @@ class EpochReport(keras.callbacks.Callback):
         """Append the epoch to the report."""
         seconds = time.perf_counter() - self._start
         loss = (logs or {}).get("loss", float("nan"))
-        self._report.epoch(epoch + 1, seconds=seconds, loss=loss, examples=self._examples)
+        report = self._engine.report
+        report.epoch(epoch + 1, seconds=seconds, loss=loss, examples=self._examples)
+        self._engine.checkpoint(epoch + 1)
+
+
+class StepRates(keras.optimizers.schedules.LearningRateSchedule):
+    """The rate of each step, as the harness has worked it out."""
+
+    def __init__(self, rates: np.ndarray) -> None:
+        self._rates = tf.constant(rates.ravel())
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """The rate of step number `step`, from 0."""
+        return tf.gather(self._rates, step)
+
+    def get_config(self) -> dict[str, Any]:
+        """What Keras would save."""
+        return {"rates": self._rates.numpy()}
 
 
 def configure(job: Job) -> None:
@@ -92,19 +110,28 @@ def build(workload: Workload) -> keras.Sequential:
     return model
 
 
-def optimizer(workload: Workload) -> keras.optimizers.Optimizer:
+def optimizer(workload: Workload, rates: np.ndarray | None = None) -> keras.optimizers.Optimizer:
     """The workload's optimizer. Raises: Unsupported if Keras' form of it is not known here.
 
-    Momentum and betas are NumPy numbers because Keras (3.15) takes Python's through float32, in a
-    float64 model too: 1 - 0.999 would be 1.3e-5 off, relatively.
+    Momentum, betas and the like are NumPy numbers because Keras (3.15) takes Python's through
+    float32, in a float64 model too: 1 - 0.999 would be 1.3e-5 off, relatively.
+
+    Args:
+        rates: the learning rate of every step, instead of the workload's constant one.
     """
     training = workload.training
+    rate = training.learning_rate if rates is None else StepRates(rates)
+    momentum, beta_1, beta_2, rho, decay = (
+        np.float64(getattr(training, name))
+        for name in ("momentum", "beta_1", "beta_2", "rho", "weight_decay")
+    )
+    given = {"weight_decay": decay} if decay else {}
     if training.optimizer == "sgd":
-        momentum = np.float64(training.momentum)
-        return keras.optimizers.SGD(training.learning_rate, momentum=momentum)
+        return keras.optimizers.SGD(rate, momentum, training.nesterov, **given)
     if training.optimizer == "adam":
-        beta_1, beta_2 = np.float64(training.beta_1), np.float64(training.beta_2)
-        return keras.optimizers.Adam(training.learning_rate, beta_1, beta_2, training.epsilon)
+        return keras.optimizers.Adam(rate, beta_1, beta_2, training.epsilon, **given)
+    if training.optimizer == "rmsprop":
+        return keras.optimizers.RMSprop(rate, rho, momentum, training.epsilon, **given)
     raise Unsupported(f"optimizer '{training.optimizer}'")
 
 

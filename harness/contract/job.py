@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-PROTOCOL = 1
+# 1: what every engine speaks. 2: the same and, where the workload asks for it, `learning_rates`,
+# `checkpoints`, and the training settings `nesterov`, `weight_decay` and optimizer "rmsprop".
+PROTOCOL = 2
 _REQUIRED = object()
 _NUMBER = (int, float)
 Fields = dict[str, tuple[tuple[type, ...], Any]]
@@ -14,6 +16,10 @@ Fields = dict[str, tuple[tuple[type, ...], Any]]
 
 class ContractError(ValueError):
     """A job, or a use of the report, that breaks the contract between engine and harness."""
+
+
+class UnknownProtocol(ContractError):
+    """A job that asks for more than the engine knows."""
 
 
 class Layer(dict):
@@ -90,13 +96,18 @@ class Model(_Part):
 
 
 class Training(_Part):
-    """How to train. `momentum` belongs to sgd; `beta_1`, `beta_2` and `epsilon` to adam."""
+    """How to train. `momentum` belongs to sgd and rmsprop, `nesterov` to sgd, `beta_1` and `beta_2`
+    to adam, `rho` to rmsprop, `epsilon` to adam and rmsprop. A job with `learning_rates` has the
+    rate of every step there, and `learning_rate` is not used."""
 
     optimizer: str
     learning_rate: float
+    weight_decay: float
     momentum: float
+    nesterov: bool
     beta_1: float
     beta_2: float
+    rho: float
     epsilon: float
     epochs: int
     batch_size: int
@@ -106,9 +117,12 @@ class Training(_Part):
     _fields: ClassVar[Fields] = {
         "optimizer": ((str,), _REQUIRED),
         "learning_rate": (_NUMBER, _REQUIRED),
+        "weight_decay": (_NUMBER, 0.0),
         "momentum": (_NUMBER, 0.0),
+        "nesterov": ((bool,), False),
         "beta_1": (_NUMBER, 0.9),
         "beta_2": (_NUMBER, 0.999),
+        "rho": (_NUMBER, 0.9),
         "epsilon": (_NUMBER, 1e-7),
         "epochs": ((int,), _REQUIRED),
         "batch_size": ((int,), _REQUIRED),
@@ -139,15 +153,19 @@ class Workload:
 
 class Data(_Part):
     """Absolute paths of `.npy` files: `images` uint8 (N, H, W, C); `labels` uint8 (N,), None in a
-    test job; `order` int32 (epochs, N), None for the data set's order in every epoch."""
+    test job; `order` int32 (epochs, N), None for the data set's order in every epoch;
+    `learning_rates` in the workload's dtype (epochs, steps of an epoch), None for a rate that is
+    constant."""
 
     images: str
     labels: str  # checked to be there in a train job; None in a test job
     order: str | None
+    learning_rates: str | None
     _fields: ClassVar[Fields] = {
         "images": ((str,), _REQUIRED),
         "labels": ((str, type(None)), None),
         "order": ((str, type(None)), None),
+        "learning_rates": ((str, type(None)), None),
     }
 
 
@@ -156,6 +174,8 @@ class Job(_Part):
 
     `seed` is the block's seed, for whatever an engine draws by itself (dropout). `threads` is the
     number of threads it may compute with. `weights` is written by `train` and read by `test`.
+    `checkpoints` is a folder for the weights after each epoch, `<epoch>.npz` from 1, each of which
+    has to appear there whole: written under another name and renamed; None where none are wanted.
     """
 
     phase: str
@@ -167,6 +187,7 @@ class Job(_Part):
     data: Data
     initial_weights: str  # checked to be there in a train job; else None
     weights: str
+    checkpoints: str | None
     predictions: str  # checked to be there in a test job; else None
     report: str
     _fields: ClassVar[Fields] = {
@@ -180,15 +201,17 @@ class Job(_Part):
         "data": ((dict,), _REQUIRED),
         "initial_weights": ((str, type(None)), None),
         "weights": ((str,), _REQUIRED),
+        "checkpoints": ((str, type(None)), None),
         "predictions": ((str, type(None)), None),
         "report": ((str,), _REQUIRED),
     }
 
-    def __init__(self, document: Any) -> None:
+    def __init__(self, document: Any, protocol: int = PROTOCOL) -> None:
         super().__init__(document, "job")
-        if document["protocol"] != PROTOCOL:
-            raise ContractError(
-                f"job: protocol {document['protocol']} is not spoken here; allowed: {PROTOCOL}."
+        if not 1 <= document["protocol"] <= protocol:
+            spoken = ", ".join(map(str, range(1, protocol + 1)))
+            raise UnknownProtocol(
+                f"job: protocol {document['protocol']} is not spoken here; allowed: {spoken}."
             )
         if self.phase not in ("train", "test"):
             raise ContractError(f"job: phase must be 'train' or 'test', not '{self.phase}'.")
@@ -202,13 +225,16 @@ class Job(_Part):
                 raise ContractError(f"job: a {self.phase} job needs {name}.")
 
     @classmethod
-    def read(cls, path: str | Path) -> Job:
-        """Read a job file. Raises: ContractError naming the field that is missing or wrong."""
+    def read(cls, path: str | Path, protocol: int = PROTOCOL) -> Job:
+        """Read a job file; `protocol` is the highest that the engine speaks.
+
+        Raises: UnknownProtocol; ContractError naming the field that is missing or wrong.
+        """
         try:
             document = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ContractError(f"job: cannot read {path}: {error}.") from error
-        return cls(document)
+        return cls(document, protocol)
 
 
 def _layer(entry: Any, index: int) -> Layer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from harness.contract.job import Job
 from harness.contract.program import run_engine
@@ -17,20 +18,27 @@ class Skeleton:
     phase               in training                      in testing
     `import`            imports                          imports
     (not in a phase)    configure                        configure
-    `load`              read_images, _labels, _order     read_images
+    `load`              read_images, _labels, _order,    read_images
+                        _rates
     `build`             build, build_training            build, build_testing
     `compile`           compile_training, if any         compile_testing, if any
-    `train`, `test`     train, which calls epoch         classify
+    `train`, `test`     train, which calls epoch,        classify
+                        and checkpoint after each
     `save`              write_weights                    write_predictions
     (not in a phase)    facts                            facts
 
     Attributes: `job` and `report` from the start; from `load` on `images`, and in training `labels`
-    and `orders`: per epoch the places of its images, None for the images' own order.
+    and `orders`: per epoch the places of its images, None for the images' own order; of an engine
+    that speaks protocol 2, `rates`: per epoch what `read_rates` made of the rates of its steps,
+    None for a constant rate.
     """
+
+    protocol: ClassVar[int] = 1  # the highest that the engine speaks
 
     images: Any
     labels: Any
     orders: Any
+    rates: Any
     compile_training: Callable[[], None] | None = None
     compile_testing: Callable[[], None] | None = None
 
@@ -44,7 +52,7 @@ class Skeleton:
         def run(job: Job, report: Report) -> None:
             cls(job, report).run()
 
-        run_engine(train=run, test=run, argv=argv)
+        run_engine(train=run, test=run, argv=argv, protocol=cls.protocol)
 
     def imports(self) -> None:
         """Import the framework."""
@@ -65,6 +73,10 @@ class Skeleton:
         """The order of the images in each epoch, of an `.npy` file, int32 (epochs, N)."""
         raise NotImplementedError
 
+    def read_rates(self, path: str) -> Any:
+        """The rates of an `.npy` file, in the workload's dtype (epochs, steps of an epoch)."""
+        raise NotImplementedError
+
     def build(self, weights: str) -> None:
         """Make the model and read its weights. Raises: Unsupported naming the layer."""
         raise NotImplementedError
@@ -82,6 +94,14 @@ class Skeleton:
             loss = self.epoch(number, order)
             seconds = time.perf_counter() - start
             self.report.epoch(number, seconds=seconds, loss=loss, examples=len(self.labels))
+            self.checkpoint(number)
+
+    def checkpoint(self, number: int) -> None:
+        """Leave the weights after an epoch, where the job asks for them: whole, or not at all."""
+        if self.job.checkpoints is not None:
+            folder = Path(self.job.checkpoints)
+            self.write_weights(str(folder / "unfinished.npz"))
+            (folder / "unfinished.npz").replace(folder / f"{number}.npz")
 
     def epoch(self, number: int, order: Any) -> float:
         """Train for one epoch, `number` from 1. Returns the mean loss per example."""
@@ -122,6 +142,9 @@ class Skeleton:
             self.orders = [None] * job.workload.training.epochs
             if job.data.order is not None:
                 self.orders = self.read_order(job.data.order)
+            self.rates = [None] * job.workload.training.epochs
+            if job.data.learning_rates is not None:
+                self.rates = self.read_rates(job.data.learning_rates)
         with phase("build"):
             self.build(job.initial_weights)
             self.build_training()

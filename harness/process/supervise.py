@@ -18,6 +18,7 @@ import psutil
 
 from harness.machine.cgroup import Group, fresh_group
 from harness.machine.noise import Snapshot, snapshot
+from harness.process.checkpoints import Folder, Seen, Watcher
 from harness.process.timeline import Timeline
 from harness.records.models import Memory
 from harness.records.store import REPORT_CAP
@@ -52,7 +53,7 @@ class Measurement:
     ended: the launcher's last answer; empty if there was none, and then `failure` says why.
     stopped: "", "timeout", "hang" (alive after its result), "report" (report too large),
     "interrupted". spoiled: how the engine changed its folder. group_peak, group_oom_kills: of the
-    memory group of its own, if it had one.
+    memory group of its own, if it had one. checkpoints: those of a training that was to leave any.
     """
 
     outer_wall_s: float
@@ -65,6 +66,7 @@ class Measurement:
     spoiled: str = ""
     group_peak: Memory | None = None
     group_oom_kills: int = 0
+    checkpoints: Seen | None = None
 
 
 class Watch:
@@ -208,6 +210,7 @@ def run_process(
     report: Path,
     limits: Limits,
     control: Control,
+    checkpoints: Folder | None = None,
     on_tick: Callable[[], None] = lambda: None,
 ) -> Measurement:
     """Run `command` in `folder` to its end and return what was seen of it.
@@ -217,7 +220,8 @@ def run_process(
     before = snapshot()
     timeline = Timeline()
     seen = Measurement(0.0, before, before, timeline)
-    with fresh_group() as group:
+    watcher = contextlib.nullcontext() if checkpoints is None else Watcher(checkpoints)
+    with fresh_group() as group, watcher as seen.checkpoints:
         begin = time.monotonic_ns()
         process = Process(_order(command, folder, environment, limits, group))
         control.process = process

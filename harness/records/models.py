@@ -78,6 +78,14 @@ class Epoch(Strict):
     examples: Count
 
 
+class Checkpoint(Strict):
+    """The weights after an epoch were there, whole: seconds from the start of the process to that
+    moment, both by the harness's clock. No earlier: what is tested was read before the stamp."""
+
+    epoch: Count = Field(ge=1)
+    seconds: Seconds
+
+
 class Witnesses(Strict):
     """What else the machine did while a process of a trial ran; `None` where unreadable.
 
@@ -111,6 +119,7 @@ class ProcessResult(Strict):
     exit_code or signal: how it ended; both None when it was not started.
     threads_seen: most threads seen at once by the sampler. cpu_ratio: CPU time over wall time.
     sampler_s: CPU time the sampler itself used. energy_j: joules by RAPL where readable.
+    checkpoints: of a training that was to leave any; checkpoints_method: how they were noticed.
     degraded: abilities that were missing on this machine, in words.
     """
 
@@ -133,6 +142,8 @@ class ProcessResult(Strict):
     phases: dict[PhaseName, Seconds] = {}
     start_up_and_exit_s: Seconds | None = None
     epochs: list[Epoch] = []
+    checkpoints: list[Checkpoint] = []
+    checkpoints_method: Line | None = None
     parameters: Count | None = None
     layers: list[Line] = Field(default=[], max_length=100)
     dtype: Line | None = None
@@ -372,6 +383,12 @@ class Manifest(Strict):
     origin: Digest | None = None
 
     @property
+    def target(self) -> float | None:
+        """The accuracy that the workload aims at, if it does."""
+        wanted = self.workload.get("target")
+        return None if wanted is None else float(wanted["accuracy"])
+
+    @property
     def epochs(self) -> int:
         """Epochs of every trial."""
         return int(self.workload["training"]["epochs"])
@@ -393,24 +410,26 @@ class Manifest(Strict):
                 raise ValueError(f"trial '{planned.id}' is none of these engines and blocks.")
         if len({planned.id for planned in self.schedule}) < len(self.schedule):
             raise ValueError("a trial is there twice.")
-        starts = len(self.further_seeds) + self.curves * len(self.seeds)
-        if starts * len(names) * (self.epochs if self.curves else 1) > MOST_PLANNED:
+        by_epoch = self.curves or self.target is not None
+        starts = len(self.further_seeds) + by_epoch * len(self.seeds)
+        if starts * len(names) * (self.epochs if by_epoch else 1) > MOST_PLANNED:
             raise ValueError(f"asks for more than {MOST_PLANNED} accuracies.")
         return self
 
     def points(self) -> list[PointKey]:
         """The accuracies that are found after the last block, in their order.
 
-        First the last epoch of every further seed, then what the curves lack. The last epoch of a
+        First the last epoch of every further seed, then what the curves lack, or what tells when
+        the target was reached. The last epoch of a
         block's seed is not among them: its trial has measured that. All engines of a seed are next
         to each other, so that a run that is cut short has pairs.
         """
         engines, last = [entry.name for entry in self.engines], self.epochs
         found = [PointKey(name, seed, last) for seed in self.further_seeds for name in engines]
-        if self.curves:
+        if self.curves or self.target is not None:
             found += [
                 PointKey(name, seed, epoch)
-                for seed in [*self.seeds, *self.further_seeds]
+                for seed in [*self.seeds, *(self.further_seeds if self.curves else [])]
                 for name in engines
                 for epoch in range(1, last)
             ]

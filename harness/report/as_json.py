@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.analysis.analysis import Analysis, Comparison
 from harness.analysis.metrics import METRICS
+from harness.analysis.target import to_target
 from harness.report.frames import STATISTICS
 
 
@@ -27,11 +28,18 @@ def report_document(analysis: Analysis) -> dict[str, Any]:
             f"{a}/{b}": {key: asdict(line) if line else None for key, line in row.items()}
             for (a, b), row in analysis.across.items()
         },
+        **_target(analysis),
         "seeds": {
             "spread": [row.document() for row in analysis.spreads],
             "values": [asdict(one) for one in analysis.found] if analysis.spreads else [],
         },
     }
+
+
+def _target(analysis: Analysis) -> dict[str, Any]:
+    """Of a run whose workload has one."""
+    found = to_target(analysis)
+    return {} if found is None else {"target": found.document()}
 
 
 def _parts(analysis: Analysis) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from typing import Any
 
 from harness.analysis.analysis import Analysis, one_machine
 from harness.analysis.metrics import METRICS, Metric
+from harness.analysis.target import Reach, to_target
 from harness.errors import NothingMeasuredError
 from harness.records.models import Trial
 
 PROCESSES = ("train", "test")
+TO_TARGET = "target_wall_s"  # seconds from the start of training to the workload's target
 BATCH = 900  # MLflow takes 1,000 entities in one request; parameters and tags count too
 LONGEST_PARAMETER = 500  # characters that every MLflow back end can hold
 
@@ -30,6 +32,7 @@ def pyperf(analysis: Analysis) -> dict[str, Any]:
     pyperf knows seconds, bytes and integers: what it has no unit for (a share) is left out.
     """
     cpu = analysis.run.manifest.host.get("cpu")
+    dates = {(trial.engine, trial.block): _local(trial.at) for trial in analysis.run.valid()}
     return {
         "version": "1.0",
         "metadata": {"cpu_model_name": cpu} if cpu else {},  # pyperf refuses empty texts
@@ -52,6 +55,19 @@ def pyperf(analysis: Analysis) -> dict[str, Any]:
             }
             for name, metric in _pairs(analysis)
             if metric.quantity.pyperf
+        ]
+        + [
+            {
+                "metadata": {"name": f"{name}: {TO_TARGET}", "unit": "second", "loops": 1},
+                "runs": [
+                    {
+                        "metadata": {"date": dates[name, c.block], "duration": c.to_target_s},
+                        "values": [c.to_target_s],
+                    }
+                    for c in reach.courses
+                ],
+            }
+            for name, reach in _all_there(analysis).items()
         ],
     }
 
@@ -108,6 +124,9 @@ def bencher(analysis: Analysis) -> dict[str, Any]:
         if summary.mean_interval is not None:
             measure["lower_value"], measure["upper_value"] = summary.mean_interval
         document[name][metric.key.replace("_", "-")] = measure
+    for name, reach in _all_there(analysis).items():
+        ends = {"lower_value": min(reach.times()), "upper_value": max(reach.times())}
+        document[name][TO_TARGET.replace("_", "-")] = {"value": reach.median_s(), **ends}
     return {name: measures for name, measures in document.items() if measures}
 
 
@@ -133,6 +152,16 @@ def github_action_benchmark(analysis: Analysis) -> list[dict[str, Any]]:
                 "extra": f"{summary.n} repeats, run {analysis.run.manifest.run}",
             }
         )
+    entries += [
+        {
+            "name": f"{name}: {TO_TARGET}",
+            "unit": "seconds",
+            "value": reach.median_s(),
+            "range": f"{min(reach.times()):.6g} to {max(reach.times()):.6g}",
+            "extra": f"{len(reach.courses)} repeats, run {analysis.run.manifest.run}",
+        }
+        for name, reach in _all_there(analysis).items()
+    ]
     return entries
 
 
@@ -143,8 +172,9 @@ def mlflow(analysis: Analysis) -> list[dict[str, Any]]:
     of a request.
     """
     manifest = analysis.run.manifest
-    entries = []
+    entries, reached = [], _all_there(analysis)
     for name in analysis.engines:
+        at = {trial.block: _epoch_ms(trial.at) for trial in _trials(analysis, name)}
         metrics = [
             {"key": metric.key, "value": value, "timestamp": _epoch_ms(t.at), "step": t.block}
             for metric in METRICS
@@ -152,6 +182,11 @@ def mlflow(analysis: Analysis) -> list[dict[str, Any]]:
         ]
         if not metrics:
             continue
+        courses = reached[name].courses if name in reached else ()
+        metrics += [
+            {"key": TO_TARGET, "value": c.to_target_s, "timestamp": at[c.block], "step": c.block}
+            for c in courses
+        ]
         tags = [{"key": "engine", "value": name}, {"key": "preset", "value": manifest.preset}]
         entries.append(
             {
@@ -178,6 +213,14 @@ def _parameters(settings: dict[str, Any]) -> list[dict[str, str]]:
 
 def _epoch_ms(moment: str) -> int:
     return round(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+def _all_there(analysis: Analysis) -> dict[str, Reach]:
+    """The engines all of whose trials have reached the run's target: no format here has a place for
+    a censored time."""
+    found = to_target(analysis)
+    reaches = found.reaches if found else ()
+    return {r.engine: r for r in reaches if r.courses and r.reached == len(r.courses)}
 
 
 def _pairs(analysis: Analysis) -> list[tuple[str, Metric]]:

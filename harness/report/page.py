@@ -13,11 +13,12 @@ from harness import units
 from harness.analysis.analysis import Analysis
 from harness.analysis.conclusions import conclusions
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
+from harness.analysis.target import to_target
 from harness.analysis.warnings import verification_sentence, warnings
 from harness.errors import RecordError
 from harness.report.frames import accuracy_values, summary_values, trial_values
 from harness.report.machine_tables import across_table
-from harness.report.plots import engines, machines, process, seeds
+from harness.report.plots import engines, machines, process, seeds, target
 from harness.report.plots.style import INK, Plot, save
 from harness.report.provenance import (
     MOST_TRIALS,
@@ -35,6 +36,7 @@ from harness.report.tables import (
     spread_table,
     wide_table,
 )
+from harness.report.target import share, target_note, target_table, target_values
 from harness.safe import files
 from harness.safe.text import one_line
 
@@ -46,6 +48,7 @@ FILES = (
     "trials.csv",
     "trials.parquet",
     "accuracy.csv",
+    "target.csv",
 )
 
 
@@ -56,7 +59,8 @@ def write_report(analysis: Analysis) -> Path:
     not stay behind; anything else in that folder stays. `trials.parquet` is left out where pyarrow
     is not installed. Raises: RecordError where the folder is a link, or cannot be written.
     """
-    plots = (p.name for p in (*engines.PLOTS, *process.PLOTS, *machines.PLOTS, *seeds.PLOTS))
+    every = (*engines.PLOTS, *process.PLOTS, *machines.PLOTS, *seeds.PLOTS, *target.PLOTS)
+    plots = (p.name for p in every)
     folder = fresh_report(analysis.run.folder, plots)
     write_csv(summary_values(analysis), folder / "summary.csv")
     trials = trial_values(analysis)
@@ -65,9 +69,13 @@ def write_report(analysis: Analysis) -> Path:
         as_frame(trials).to_parquet(folder / "trials.parquet", index=False)
     if analysis.spreads:
         write_csv(accuracy_values(analysis), folder / "accuracy.csv")
+    found = to_target(analysis)
+    if found is not None:
+        write_csv(target_values(found), folder / "target.csv")
     shown = context(analysis) | {
         "plots": draw(_plots(analysis), analysis, folder),
         "spread_plots": draw(seeds.PLOTS, analysis, folder),
+        "target_plots": draw(target.PLOTS, analysis, folder),
     }
     write_pages("report", shown, folder)
     return folder
@@ -105,7 +113,7 @@ def write_pages(name: str, values: dict[str, Any], folder: Path) -> None:
 
 def context(analysis: Analysis) -> dict[str, Any]:
     """What the templates show besides plots; every number is already text."""
-    manifest = analysis.run.manifest
+    manifest, found = analysis.run.manifest, to_target(analysis)
     return {
         "name": manifest.run,
         "manifest": manifest,
@@ -119,6 +127,9 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "published_difference": difference_of_work(manifest),
         "spreads": spread_table(analysis),
         "spread_note": _spread_note(analysis),
+        "target": target_table(found) if found else None,
+        "target_note": target_note(found) if found else "",
+        "target_head": f"Time to {share(found.accuracy)}" if found else "",
         "comparisons_made": analysis.made,
         "ratios": ratio_table(analysis),
         "across": across_table(analysis) if analysis.machines else None,

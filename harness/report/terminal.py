@@ -9,11 +9,13 @@ from harness import units
 from harness.analysis.analysis import Analysis, analyze, analyze_run
 from harness.analysis.conclusions import conclusions
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
+from harness.analysis.target import to_target
 from harness.analysis.warnings import warnings
 from harness.records.store import Run
 from harness.report.machine_tables import across_table
 from harness.report.render import as_rich, escaped
 from harness.report.tables import MEDIAN, published_table, spread_text, terminal_table
+from harness.report.target import WIDE, narrow_table, share, target_sentences, target_table
 
 
 def print_summary(run_folder: Path, console: Console | None = None) -> Analysis:
@@ -38,6 +40,10 @@ def show_summary(analysis: Analysis, console: Console) -> None:
     if analysis.machines:
         console.print()
         console.print(as_rich(across_table(analysis)))
+    if found := to_target(analysis):
+        console.print(f"\n[bold]Time to {escaped(share(found.accuracy))}[/bold]")
+        fits = console.width >= WIDE
+        console.print(as_rich(target_table(found) if fits else narrow_table(found)))
     if is_comparable(manifest):
         console.print()
         console.print(as_rich(published_table("published, another machine")))
@@ -45,7 +51,8 @@ def show_summary(analysis: Analysis, console: Console) -> None:
         if different := difference_of_work(manifest):
             console.print(f"[dim]This run differs from that work: {escaped(different)}.[/dim]")
     console.print()
-    for text in [*conclusions(analysis), *map(spread_text, analysis.last_spreads)]:
+    told = target_sentences(found) if found else []
+    for text in [*conclusions(analysis), *map(spread_text, analysis.last_spreads), *told]:
         console.print(f"• {escaped(text)}")
     for text in warnings(analysis):
         console.print(f"[yellow]! {escaped(text)}[/yellow]")

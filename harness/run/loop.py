@@ -20,11 +20,12 @@ from harness.records.find import newest
 from harness.records.sameness import Purpose, in_short
 from harness.records.store import Run, read_run
 from harness.run import trust as trusted
-from harness.run.accuracies import expected_s, run_point
+from harness.run.accuracies import Finder, expected_s
 from harness.run.ledger import Ledger, writing
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import Plan, new_plan, same_plan
 from harness.run.progress import Display, Tables
+from harness.run.protocol import older
 from harness.safe import files
 from harness.safe.text import say
 from harness.trial.runner import Block, LocalRunner, Runner, blocks
@@ -144,6 +145,11 @@ def start(options: RunOptions, tables: Tables | None = None, crew: Crew | None =
         )
     with crew.holding(wait=options.wait):
         plan = new_plan(options)
+        control = Control()
+        with _holding_unless_held(crew, wait=options.wait), stop_signals(control):
+            unable = older(plan, control)
+        if unable:
+            plan = new_plan(options, without=unable)
         plan.manifest.cluster = crew.cluster
         _tell_of_seeds(options)
         if options.verify:
@@ -222,6 +228,9 @@ def carry_out(
                 stopped = _find_accuracies(bench, run, begin, max_time_s)
     with contextlib.suppress(OSError):
         files.remove(run.folder, "work")
+        if run.manifest.target is not None and not run.pending_points():
+            for trial in run.finished():  # megabytes; what was to be found in them is recorded
+                files.remove(run.folder, "trials", trial.id, "checkpoints")
     return _ended(run, control, stopped)
 
 
@@ -272,7 +281,7 @@ def _verify(plan: Plan, options: RunOptions) -> dict[str, Any]:
 
 def _find_accuracies(bench: Bench, run: Run, begin: float, max_time_s: float | None) -> str:
     """What the manifest asks for beyond the blocks; returns why it ended early, or ""."""
-    keys, ledger = run.pending_points(), Ledger(run)
+    keys, ledger, finder = run.pending_points(), Ledger(run), Finder(bench, run)
     with Display(run, []) as display:
         display.accuracies_begin(len(keys))
         for place, key in enumerate(keys):
@@ -285,7 +294,7 @@ def _find_accuracies(bench: Bench, run: Run, begin: float, max_time_s: float | N
                 )
             display.point_started(key, expected_s(run, keys[place:]))
             with writing(run.folder):
-                point = run_point(bench, key)
+                point = finder.find(key)
             if point is None:
                 break
             ledger.found(point)

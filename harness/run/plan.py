@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +53,7 @@ class Plan:
             threads=manifest.threads,
             cold=manifest.cold,
             sandboxed=manifest.sandbox is not None,
+            checkpoints=manifest.target is not None,
             limits=Limits(
                 timeout_s=manifest.timeout_s,
                 cpus=tuple(manifest.cpus) if manifest.cpus else None,
@@ -61,9 +62,11 @@ class Plan:
         )
 
 
-def new_plan(options: RunOptions) -> Plan:
+def new_plan(options: RunOptions, without: Collection[str] = ()) -> Plan:
     """Check the options against what exists and fix everything. Writes nothing but the data cache.
 
+    Args:
+        without: engines that the options name and that cannot do this workload.
     Raises: UsageError, DataError.
     """
     if options.sandbox:
@@ -74,6 +77,7 @@ def new_plan(options: RunOptions) -> Plan:
         raise UsageError(str(error)) from error
     known = find(folders=options.engine_paths)
     engines = able(choose(options.engines, options.commands, known))
+    engines = [engine for engine in engines if engine.name not in without]
     seeds = schedule.block_seeds(options.seed, options.repeats)
     manifest = Manifest(
         run=options.name or default_name(workload.name, options.results),

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.contract import PHASES
+from harness.process.checkpoints import Seen
 from harness.records.fields import LARGEST, Count, Seconds, Whole
 from harness.records.models import Epoch, Outcome
 from harness.records.store import REPORT_CAP
@@ -44,6 +45,7 @@ class _Event(BaseModel):
 Loss = Annotated[float, Field(allow_inf_nan=True)]
 
 
+Weights = dict[str, np.ndarray]
 Text = Annotated[str, Field(max_length=200)]
 
 
@@ -141,10 +143,34 @@ def check_report(report: EngineReport, job: dict[str, Any], wall_s: float, examp
         _check_epochs(report.epochs, job["workload"]["training"]["epochs"], examples)
 
 
-def check_weights(job: dict[str, Any], *, below: Path | None = None) -> None:
-    """The trained weights are there, finite, and of the model's shapes. Raises: Fault."""
+def check_weights(job: dict[str, Any], *, below: Path | None = None) -> Weights:
+    """The trained weights: they are there, finite, and of the model's shapes. Raises: Fault."""
+    return _weights(Path(job["weights"]), job, below=below)
+
+
+def check_checkpoints(seen: Seen, job: dict[str, Any], kept: Path, trained: Weights) -> None:
+    """There is one after every epoch, in order, and the last holds the trained weights.
+
+    Args:
+        kept: the folder with their copies. trained: the weights that the engine saved at its end.
+    Raises: Fault.
+    """
+    epochs = job["workload"]["training"]["epochs"]
+    if seen.fault:
+        raise Fault("bad_result", f"checkpoints: {seen.fault}")
+    if len(seen.at_ns) < epochs:
+        raise Fault("contract_broken", f"checkpoints: {len(seen.at_ns)} of {epochs} appeared.")
+    if sorted(seen.at_ns, key=lambda epoch: (seen.at_ns[epoch], epoch)) != sorted(seen.at_ns):
+        raise Fault("contract_broken", "checkpoints: they did not appear in the order of epochs.")
+    for epoch in sorted(seen.at_ns):
+        found = _weights(kept / f"{epoch}.npz", job)
+    if any(not np.array_equal(found[name], values) for name, values in trained.items()):
+        raise Fault("contract_broken", "checkpoints: the last one is not the trained weights.")
+
+
+def _weights(path: Path, job: dict[str, Any], *, below: Path | None = None) -> Weights:
     try:
-        weights.load(Path(job["weights"]), job["workload"]["model"], below=below)
+        return weights.load(path, job["workload"]["model"], below=below)
     except FileNotFoundError:
         raise Fault("no_result", "the engine wrote no weights.") from None
     except weights.UnreadableWeights as error:

@@ -8,15 +8,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.contract import PROTOCOL
 from harness.machine.environment import engine_environment
 from harness.process import sandbox
+from harness.process.checkpoints import Folder
 from harness.process.supervise import Control, Limits, run_process
 from harness.records.models import ProcessResult
 from harness.safe import files
 from harness.trial.outcome import conclude
+from harness.workload.rates import needs_protocol_2
+from harness.workload.start import file_cap
 
 Process = Literal["train", "test"]
+CHECKPOINTS = "checkpoints"  # the engine's folder for them, inside its own
 ROOT = Path(__file__).resolve().parents[2]  # of the project, which engines may import
 
 
@@ -30,28 +33,38 @@ def job(
     weights: Path,
     labels: Path | None = None,
     order: Path | None = None,
+    learning_rates: Path | None = None,
+    checkpoints: bool = False,
     initial_weights: Path | None = None,
     seed: int = 0,
     threads: int = 1,
 ) -> dict[str, Any]:
     """A job with a nonce of its own; report and predictions go to `folder`.
 
-    images, labels, order, initial_weights: what the engine reads; the last three in training only,
-    as the labels of the test images stay with the harness. weights: written by training, read by
-    testing.
+    images, labels, order, learning_rates, initial_weights: what the engine reads; all but the first
+    in training only, as the labels of the test images stay with the harness. weights: written by
+    training, read by testing. checkpoints: the engine is to leave the weights after
+    each epoch.
     """
+    more = checkpoints or needs_protocol_2(workload["training"])
     predictions = folder / "predictions.npy" if process == "test" else None
     return {
-        "protocol": PROTOCOL,
+        "protocol": 2 if more and process == "train" else 1,
         "phase": process,  # the contract's word
         "engine": engine,
         "nonce": secrets.token_hex(16),
         "seed": seed,
         "threads": threads,
         "workload": workload,
-        "data": {"images": str(images), "labels": _text(labels), "order": _text(order)},
+        "data": {
+            "images": str(images),
+            "labels": _text(labels),
+            "order": _text(order),
+            "learning_rates": _text(learning_rates),
+        },
         "initial_weights": _text(initial_weights),
         "weights": str(weights),
+        "checkpoints": str(folder / CHECKPOINTS) if checkpoints else None,
         "predictions": _text(predictions),
         "report": str(folder / "report.jsonl"),
     }
@@ -66,6 +79,7 @@ def run_job(
     examples: int,
     limits: Limits,
     control: Control,
+    kept: Path | None = None,
     sandboxed: bool = False,
     on_tick: Callable[[], None] = lambda: None,
 ) -> ProcessResult:
@@ -75,6 +89,7 @@ def run_job(
         asked: as `job` returns it. command: the engine's argument list, without the job's.
         cache: the engine's folder for compile caches, made if it is not there.
         examples: how many images the job trains on; each epoch must have seen them all.
+        kept: the folder for copies of its checkpoints, where the job asks for any.
         sandboxed: keep it from the network, and from writing anywhere but to its two folders.
         on_tick: called often while the process runs.
     """
@@ -87,6 +102,7 @@ def run_job(
     if sandboxed:
         needed = [*sandbox.needs(asked, command), ROOT]
         started = sandbox.wrapped(started, [folder, cache.absolute()], needed)
+    checkpoints = _checkpoints(asked, folder, kept)
     seen = run_process(
         started,
         folder,
@@ -94,11 +110,27 @@ def run_job(
         report=Path(asked["report"]),
         limits=limits,
         control=control,
+        checkpoints=checkpoints,
         on_tick=on_tick,
     )
     if sandboxed:
         seen.ended = sandbox.ended(seen.ended)
-    return conclude(seen, asked, folder, limits, examples)
+    result = conclude(seen, asked, folder, limits, examples, kept)
+    if checkpoints is not None:
+        files.remove(folder, checkpoints.engine.name)  # what counts was read as it appeared
+    return result
+
+
+def _checkpoints(asked: dict[str, Any], folder: Path, kept: Path | None) -> Folder | None:
+    """Empty folders for checkpoints; None where the job asks for none."""
+    if asked["checkpoints"] is None:
+        return None
+    assert kept is not None, "whoever asks for checkpoints says where they are kept"
+    for place in (Path(asked["checkpoints"]), kept):
+        files.remove(place.parent, place.name)
+        files.folder(place.parent, place.name)
+    epochs = asked["workload"]["training"]["epochs"]
+    return Folder(folder / CHECKPOINTS, kept, epochs, file_cap(asked["workload"]["model"]))
 
 
 def _text(path: Path | None) -> str | None:

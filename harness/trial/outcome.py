@@ -7,10 +7,17 @@ from typing import Any
 from harness.machine.noise import energy_j, witnesses
 from harness.process.supervise import Limits, Measurement
 from harness.process.timeline import peaks
-from harness.records.models import ProcessResult
+from harness.records.models import Checkpoint, ProcessResult
 from harness.safe import files
 from harness.safe.text import one_line
-from harness.trial.answer import EngineReport, Fault, check_report, check_weights, read_report
+from harness.trial.answer import (
+    EngineReport,
+    Fault,
+    check_checkpoints,
+    check_report,
+    check_weights,
+    read_report,
+)
 
 TAIL_BYTES = 2000  # of each log, kept in the record for the report
 # Runtimes have threads that start up, poll or clear away, so a process may show somewhat more CPU
@@ -20,7 +27,12 @@ CPU_RATIO_FROM_S = 1.0  # a ratio of shorter times says little
 
 
 def conclude(
-    seen: Measurement, job: dict[str, Any], folder: Path, limits: Limits, examples: int
+    seen: Measurement,
+    job: dict[str, Any],
+    folder: Path,
+    limits: Limits,
+    examples: int,
+    kept: Path | None = None,
 ) -> ProcessResult:
     """The record of one process.
 
@@ -29,6 +41,7 @@ def conclude(
         job: what the engine had been asked to do.
         folder: the process's folder, with its logs and its report.
         examples: how many training images there are.
+        kept: the folder with copies of the checkpoints, where the job asked for any.
     """
     result = _figures(seen)
     result.stdout_tail, result.stderr_tail = (
@@ -46,7 +59,9 @@ def conclude(
         check_report(report, job, result.wall_s or 0.0, examples)
         _check_threads(result, job["threads"])
         if job["phase"] == "train":
-            check_weights(job, below=folder.parent)
+            trained = check_weights(job, below=folder.parent)
+            if seen.checkpoints is not None and kept is not None:
+                check_checkpoints(seen.checkpoints, job, kept, trained)
     except Fault as fault:
         result.outcome, result.reason = fault.outcome, fault.reason
     _add_report(result, report)
@@ -89,6 +104,12 @@ def _figures(seen: Measurement) -> ProcessResult:
         degraded=_degraded(seen),
         **{key: ended[key] for key in COUNTS},
     )
+    if seen.checkpoints is not None:
+        result.checkpoints_method = seen.checkpoints.method
+        result.checkpoints = [
+            Checkpoint(epoch=epoch, seconds=(at_ns - ended["start_ns"]) / 1e9)
+            for epoch, at_ns in sorted(seen.checkpoints.at_ns.items())
+        ]
     if left["left"]:
         many = f"{left['left']} processes were" if left["left"] > 1 else "one process was"
         result.reason = f"{many} left behind and killed."

@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from harness.workload.rates import is_scheduled
+
 ORDERED = 4  # whole batches of the job whose order is checked
+CONSTANT = {"type": "constant"}
+# Where the workload has learning rates of steps: different ones, all of them large enough to show.
+FALLING = {"type": "one_cycle", "warm_up": 0.0, "end_factor": 0.5, "epochs": 2}
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,13 @@ def checks(workload: dict[str, Any], steps: int, *, short: bool = False) -> list
     steps: of the long checks; `short` has none, and in its one check no more batches than this.
     """
     batch = workload["training"]["batch_size"]
-    plain = {"optimizer": "sgd", "momentum": 0.0}
+    training = workload["training"]
+    # what the job of an engine that knows protocol 1 alone does not name stays out of it here, too
+    younger = {"schedule": CONSTANT, "weight_decay": 0.0, "nesterov": False}
+    simple = {name: value for name, value in younger.items() if name in training}
+    plain = {"optimizer": "sgd", "momentum": 0.0, **simple}
     one = {**plain, "learning_rate": 1.0, "shuffle": False}
+    falling = {"schedule": FALLING} if is_scheduled(training) else {}
     rest = (batch - 1) // 2 / batch  # a short last batch, where a batch can be short
     # As many images as batches, each in a row: batches that differ much, so that their order shows
     # in the first digit of the weights, and few numbers that could be as good as equal.
@@ -50,7 +60,7 @@ def checks(workload: dict[str, Any], steps: int, *, short: bool = False) -> list
         batches + rest,
         2,
         "the images come in another order, or steps after the first differ",
-        plain,
+        {**plain, **falling},
         distinct=batches + 1,
     )
     if short:  # everything in one job; `bench verify` says which part of it is wrong
@@ -76,11 +86,24 @@ def mistakes(check: Check, training: dict[str, Any]) -> list[tuple[str, dict[str
         return [("the short last batch was dropped", {"keep": lambda batch: slice(0, batch)})]
     if check.name != "order":
         return []
+    usual: list[tuple[str, dict[str, Any]]] = []
+    if is_scheduled(training):
+        rate = check.training.get("learning_rate", training["learning_rate"])
+        usual = [
+            ("the learning rates were ignored", {"rates": lambda given: np.full_like(given, rate)}),
+            (
+                "the first epoch's learning rates were used in all",
+                {"rates": lambda given: given[[0] * len(given)]},
+            ),
+            ("the learning rates were used one step late", {"rates": _late}),
+        ]
     if not training["shuffle"]:
         return [
+            *usual,
             ("the images were taken backwards", {"keep": lambda batch: slice(None, None, -1)}),
         ]
     return [
+        *usual,
         ("the order array was ignored", {"order": lambda given: np.sort(given, axis=1)}),
         (
             "the first epoch's order was used in all",
@@ -89,6 +112,10 @@ def mistakes(check: Check, training: dict[str, Any]) -> list[tuple[str, dict[str
         ("the order was taken backwards", {"order": lambda given: given[:, ::-1]}),
         ("the order array was read as its inverse", {"order": _inverse}),
     ]
+
+
+def _late(rates: np.ndarray) -> np.ndarray:
+    return np.concatenate([rates.ravel()[:1], rates.ravel()[:-1]]).reshape(rates.shape)
 
 
 def _inverse(order: np.ndarray) -> np.ndarray:

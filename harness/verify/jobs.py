@@ -19,6 +19,7 @@ from harness.trial.engines import Engine
 from harness.trial.job import Process, job, run_job
 from harness.verify.checks import Check
 from harness.workload import start as weights
+from harness.workload.rates import learning_rates
 
 TEST_IMAGES = 500
 LONGEST_S = 600.0  # that any process of a verification takes
@@ -100,6 +101,10 @@ class Jobs:
             order = changes.get("order", lambda given: given)(order)
             given["order"] = folder / "order.npy"
             np.save(given["order"], order)
+        rates = learning_rates(workload["training"], len(images))
+        if rates is not None:
+            given["learning_rates"] = folder / "learning_rates.npy"
+            np.save(given["learning_rates"], changes.get("rates", lambda given: given)(rates))
         asked = self._job("train", engine, workload, folder, **given)
         losses = self._run(engine, asked, folder, len(images))
         end = self._read(given["weights"], workload["model"])
@@ -145,7 +150,14 @@ class Jobs:
         **given: Path,
     ) -> dict[str, Any]:
         return job(
-            process, engine.name, workload, folder, seed=self.seed, threads=self.threads, **given
+            process,
+            engine.name,
+            workload,
+            folder,
+            seed=self.seed,
+            threads=self.threads,
+            checkpoints=process == "train" and "target" in workload,
+            **given,
         )
 
     def _run(
@@ -163,6 +175,7 @@ class Jobs:
                 sample_interval_s=None,
             ),
             control=self.control,
+            kept=folder / "kept",
             sandboxed=self.sandboxed,
         )
         if self.control.stopping:

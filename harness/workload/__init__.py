@@ -3,5 +3,5 @@
 Model, data and training settings as data (`format`), presets, shapes, starting values.
 
 What an engine could read differently is worked out here, once: output shapes, starting weights,
-orders.
+orders, the learning rate of every step (`rates`).
 """

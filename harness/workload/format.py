@@ -8,113 +8,32 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from harness.errors import UsageError
 from harness.safe import files
 from harness.safe.text import one_line
+from harness.workload.layers import LAYERS, Layer
+from harness.workload.rates import SCHEDULES, AnySchedule, Constant
+from harness.workload.settings import Count, Settings, Share
 
 PRESETS = Path(__file__).parent / "presets"
 MAX_TOML_BYTES = 1_000_000  # a workload is a page of text; anything larger is the wrong file
-
-Activation = Literal["linear", "relu", "sigmoid", "tanh", "softmax"]
-Padding = Literal["valid", "same"]
-Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
 class WorkloadError(UsageError):
     """A workload that cannot be read, or whose settings do not fit together."""
 
 
-def _as_pair(value: Any) -> Any:
-    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Pair = Annotated[tuple[Count, Count], BeforeValidator(_as_pair)]
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Conv2D(_Settings):
-    """Cross-correlation with a bias and an activation, as Keras' Conv2D (channels last)."""
-
-    type: Literal["conv2d"]
-    filters: Count
-    kernel_size: Pair
-    strides: Pair = (1, 1)
-    padding: Padding = "valid"
-    activation: Activation = "linear"
-    use_bias: bool = True
-
-
-class _Pooling(_Settings):
-    pool_size: Pair = (2, 2)
-    strides: Pair | None = None  # None: the same as pool_size, filled in when resolved
-    padding: Padding = "valid"
-
-
-class MaxPooling2D(_Pooling):
-    """The largest value of each window."""
-
-    type: Literal["max_pooling2d"]
-
-
-class AveragePooling2D(_Pooling):
-    """The mean of each window; with padding "same", of what lies inside the image."""
-
-    type: Literal["average_pooling2d"]
-
-
-class Flatten(_Settings):
-    """(H, W, C) to (H·W·C,), the channel running fastest."""
-
-    type: Literal["flatten"]
-
-
-class Dense(_Settings):
-    """x @ kernel + bias, then the activation."""
-
-    type: Literal["dense"]
-    units: Count
-    activation: Activation = "linear"
-    use_bias: bool = True
-
-
-class Dropout(_Settings):
-    """Zeroes a share `rate` of its inputs while training, and scales the rest by 1/(1 - rate).
-
-    Which inputs is each engine's own choice, so a workload with dropout cannot be verified step by
-    step.
-    """
-
-    type: Literal["dropout"]
-    rate: Annotated[float, Field(ge=0, lt=1)]
-
-
-class ActivationLayer(_Settings):
-    """An activation as a layer of its own."""
-
-    type: Literal["activation"]
-    activation: Activation
-
-
-Layer = Annotated[
-    Conv2D | MaxPooling2D | AveragePooling2D | Flatten | Dense | Dropout | ActivationLayer,
-    Field(discriminator="type"),
-]
-
-
-class Model(_Settings):
+class Model(Settings):
     """The layers, in order; the input's shape comes from the data set."""
 
     layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=100)]
 
 
-class DataSettings(_Settings):
+class DataSettings(Settings):
     """Which data set, and how many of its first images (all by default)."""
 
     dataset: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -122,14 +41,22 @@ class DataSettings(_Settings):
     test_limit: Annotated[int, Field(ge=1, strict=True)] | None = None
 
 
-class Training(_Settings):
-    """Optimizer and its settings, epochs, batches. Defaults are Keras'."""
+class Training(Settings):
+    """Optimizer and its settings, epochs, batches. Defaults are Keras'.
 
-    optimizer: Literal["sgd", "adam"]
+    learning_rate: α, times what `schedule` says. weight_decay: λ of θ ← θ·(1 − αλ) before each
+    step, for every optimizer and every parameter.
+    """
+
+    optimizer: Literal["sgd", "adam", "rmsprop"]
     learning_rate: Annotated[float, Field(gt=0)]
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta_2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    schedule: AnySchedule = Constant()
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Share = 0.0
+    nesterov: bool = False
+    beta_1: Share = 0.9
+    beta_2: Share = 0.999
+    rho: Share = 0.9
     epsilon: Annotated[float, Field(gt=0)] = 1e-7
     epochs: Count
     batch_size: Count
@@ -138,13 +65,34 @@ class Training(_Settings):
     loss: Literal["sparse_categorical_crossentropy"] = "sparse_categorical_crossentropy"
 
 
-class Testing(_Settings):
+class Testing(Settings):
     """Images per call of the model while testing."""
 
     batch_size: Count = 1
 
 
-class Workload(_Settings):
+class Target(Settings):
+    """How good the network is to become, a share of the test images, and how many epochs it has for
+    that. Engines train for all of them; when the target was reached is found out afterwards."""
+
+    accuracy: Annotated[float, Field(gt=0, le=1)]
+    max_epochs: Count
+
+
+OPTIMIZERS = {  # the settings that belong to each, beside those of all
+    "sgd": {"momentum", "nesterov"},
+    "adam": {"beta_1", "beta_2", "epsilon"},
+    "rmsprop": {"momentum", "rho", "epsilon"},
+}
+# Settings that are younger than some runs: a document leaves them out where they change nothing, so
+# that the same work is the same document.
+YOUNGER: dict[str, tuple[str, ...]] = {
+    "training": ("schedule", "weight_decay", "nesterov", "rho"),
+    "": ("target",),
+}
+
+
+class Workload(Settings):
     """One workload, checked as far as it can be without the data set."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -152,10 +100,33 @@ class Workload(_Settings):
     data: DataSettings
     training: Training
     testing: Testing = Testing()
+    target: Target | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_of_target(cls, document: Any) -> Any:
+        """A workload with a target trains for its `max_epochs`."""
+        if not isinstance(document, dict):
+            return document
+        training, target = document.get("training"), document.get("target")
+        if not isinstance(training, dict) or not isinstance(target, dict):
+            return document
+        if "max_epochs" not in target or "epochs" in training:
+            return document
+        return {**document, "training": {**training, "epochs": target["max_epochs"]}}
 
     def document(self) -> dict[str, Any]:
-        """The workload as JSON-ready data, every default written out; parses back to itself."""
-        return self.model_dump(mode="json")
+        """The workload as JSON-ready data, defaults written out but for those of YOUNGER settings;
+        parses back to itself."""
+        document = self.model_dump(mode="json")
+        for section, names in YOUNGER.items():
+            part, given = (
+                (document[section], getattr(self, section)) if section else (document, self)
+            )
+            for name in names:
+                if getattr(given, name) == type(given).model_fields[name].default:
+                    del part[name]
+        return document
 
 
 def preset_names() -> list[str]:
@@ -193,17 +164,8 @@ def parse(document: Any, source: str = "workload") -> Workload:
         workload = Workload.model_validate(document)
     except ValidationError as error:
         raise WorkloadError(f"{source}: {_first_error(error)}") from None
-    used = {"sgd": {"momentum"}, "adam": {"beta_1", "beta_2", "epsilon"}}
-    for optimizer, names in used.items():
-        stray = names & workload.training.model_fields_set
-        # a resolved document holds every setting: only a value that would have an effect is wrong
-        if optimizer != workload.training.optimizer:
-            for name in sorted(stray):
-                if getattr(workload.training, name) != Training.model_fields[name].default:
-                    raise WorkloadError(
-                        f"{source}: training.{name} belongs to {optimizer}, "
-                        f"but training.optimizer is '{workload.training.optimizer}'."
-                    )
+    _check_optimizer(workload.training, source)
+    _check_epochs(workload, source)
     _check_softmax(workload, source)
     return workload
 
@@ -263,6 +225,30 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise WorkloadError(f"{path.name}: not valid TOML: {reason}.") from None
 
 
+def _check_optimizer(training: Training, source: str) -> None:
+    """Every setting belongs to the optimizer."""
+    own = OPTIMIZERS[training.optimizer]
+    for name in sorted(set().union(*OPTIMIZERS.values()) - own):
+        # a resolved document holds every setting: only a value that would have an effect is wrong
+        if getattr(training, name) != Training.model_fields[name].default:
+            owners = " and ".join(key for key, names in OPTIMIZERS.items() if name in names)
+            raise WorkloadError(
+                f"{source}: training.{name} belongs to {owners}, "
+                f"but training.optimizer is '{training.optimizer}'."
+            )
+    if training.nesterov and not training.momentum:
+        raise WorkloadError(f"{source}: training.nesterov needs a training.momentum above 0.")
+
+
+def _check_epochs(workload: Workload, source: str) -> None:
+    target, epochs = workload.target, workload.training.epochs
+    if target is not None and target.max_epochs != epochs:
+        raise WorkloadError(
+            f"{source}: target.max_epochs is {target.max_epochs}, training.epochs {epochs}; a "
+            "workload with a target trains for max_epochs, and training.epochs is left out."
+        )
+
+
 def _check_softmax(workload: Workload, source: str) -> None:
     """The loss takes probabilities, so softmax stands at the end and nowhere else."""
     layers = workload.model.layers
@@ -280,21 +266,24 @@ def _first_error(error: ValidationError) -> str:
     """The first complaint in one line: setting, rule, what was given, what is allowed."""
     first = error.errors()[0]
     where = _location(first["loc"])
-    kind, given, context = first["type"], first["input"], first.get("ctx", {})
+    kind, given = first["type"], first["input"]
     if kind == "extra_forbidden":
         return f"{where}: no such setting{_allowed_beside(first['loc'])}."
     if kind == "missing":
         return f"{where}: missing."
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        allowed = context.get("expected_tags") or _tags()
+        what = "schedule" if "schedule" in first["loc"] else "layer"
+        allowed = ", ".join(f"'{tag}'" for tag in _tagged()[what])
         given_type = given.get("type") if isinstance(given, dict) else given
-        return f"{where}: no layer type {given_type!r}; allowed: {allowed}."
-    message = first["msg"][0].lower() + first["msg"][1:]
+        noun = "layer type" if what == "layer" else what
+        return f"{where}: no {noun} {given_type!r}; allowed: {allowed}."
+    text = first["msg"].removeprefix("Value error, ")
+    message = text[0].lower() + text[1:]
     return f"{where}: {message}, not {_short(given)}."
 
 
 def _location(loc: tuple[Any, ...]) -> str:
-    tags, text = _layer_classes(), ""
+    tags, text = _classes(), ""
     for position, part in enumerate(loc):
         if isinstance(part, int):
             text += f"[{part}]"
@@ -307,21 +296,25 @@ def _allowed_beside(loc: tuple[Any, ...]) -> str:
     """The settings that exist in the section of a setting that does not."""
     section: Any = Workload
     for part in loc[:-1]:
-        if part in _layer_classes():
-            section = _layer_classes()[part]
+        if part in _classes():
+            section = _classes()[part]
         elif not isinstance(part, int) and part in section.model_fields:
             annotation = section.model_fields[part].annotation
-            section = annotation if hasattr(annotation, "model_fields") else section
+            known = [t for t in (annotation, *get_args(annotation)) if hasattr(t, "model_fields")]
+            section = known[0] if known else section
     return f"; allowed: {', '.join(section.model_fields)}"
 
 
-def _layer_classes() -> dict[str, type[_Settings]]:
-    classes = (Conv2D, MaxPooling2D, AveragePooling2D, Flatten, Dense, Dropout, ActivationLayer)
-    return {cls.model_fields["type"].annotation.__args__[0]: cls for cls in classes}  # type: ignore[union-attr]
+def _classes() -> dict[str, type[Settings]]:
+    return {tag: cls for tags in _tagged().values() for tag, cls in tags.items()}
 
 
-def _tags() -> str:
-    return ", ".join(f"'{tag}'" for tag in _layer_classes())
+def _tagged() -> dict[str, dict[str, type[Settings]]]:
+    """What is chosen by its `type`: layers and schedules, by that."""
+    return {
+        what: {get_args(cls.model_fields["type"].annotation)[0]: cls for cls in classes}
+        for what, classes in (("layer", LAYERS), ("schedule", SCHEDULES))
+    }
 
 
 def _short(value: Any) -> str:

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from harness.workload.format import WorkloadError
+from harness.workload.rates import is_scheduled
 
 Shape = tuple[int, ...]
 
@@ -40,9 +41,18 @@ def resolve(
     return {
         "name": document["name"],
         "model": {"input_shape": list(input_shape), "classes": classes, "layers": layers},
-        "training": dict(document["training"]),
+        "training": _training(document["training"]),
         "testing": dict(document["testing"]),
+        **({"target": dict(document["target"])} if "target" in document else {}),
     }
+
+
+def _training(settings: dict[str, Any]) -> dict[str, Any]:
+    """Training with the length of its schedule, which stays where a job has fewer epochs."""
+    if not is_scheduled(settings):
+        return dict(settings)
+    epochs = settings["schedule"]["epochs"] or settings["epochs"]
+    return {**settings, "schedule": {**settings["schedule"], "epochs": epochs}}
 
 
 def parameter_shapes(model: dict[str, Any]) -> dict[str, Shape]:

@@ -62,6 +62,16 @@ def save(path: Path, weights: dict[str, np.ndarray]) -> None:
     files.replace(path, content.getvalue())
 
 
+def file_cap(model: dict[str, Any]) -> int:
+    """The most bytes that a weight file of the model may have."""
+    return sum(_sizes(model).values()) + 65_536
+
+
+def _sizes(model: dict[str, Any]) -> dict[str, int]:
+    """The most bytes of each array: float64 values, and a generous header."""
+    return {name: 8 * math.prod(shape) + 4096 for name, shape in parameter_shapes(model).items()}
+
+
 def load(path: Path, model: dict[str, Any], *, below: Path | None = None) -> dict[str, np.ndarray]:
     """Read a weight file of the given model; pickles are never loaded.
 
@@ -71,10 +81,8 @@ def load(path: Path, model: dict[str, Any], *, below: Path | None = None) -> dic
         names, sizes, shapes or finiteness are wrong.
     """
     expected = parameter_shapes(model)
-    # float64 values, and a generous header
-    sizes = {name: 8 * math.prod(shape) + 4096 for name, shape in expected.items()}
     try:
-        weights = arrays.read_npz(path, sizes, below=below)
+        weights = arrays.read_npz(path, _sizes(model), below=below)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SLICE_S = 0.05  # native code runs this long before Python looks for Ctrl-C
 
 Step = Callable[..., tuple[Any, Any, Any]]
+Rates = Callable[[int, int], np.ndarray]
 
 
 class CompiledTraining:
@@ -31,12 +32,16 @@ class CompiledTraining:
 
     Args:
         step: pure, `step(parameters, optimizer_state, images, labels, key)` -> (mean loss, new
-            parameters, new optimizer state), as `training_step` returns it.
+            parameters, new optimizer state), as `training_step` returns it; with `rates`, a sixth
+            argument is the step's own number of them.
         parameters, optimizer_state: starting values, nested dicts of arrays.
         images, labels: the training set, or anything with its shapes and dtypes.
         batch_size: examples per step. A shorter last batch is run eagerly: once an epoch in NumPy
             costs some thousandths of what compiling its code would.
         key: uint32 (2,), (seed, counter) for dropout; the counter grows by 1 each step.
+        rates: (number of the first step, how many) -> a float for each of these steps, counted from
+            `first_step`: what differs from step to step, as a learning rate does. They are data of
+            the native code, not a part of it.
         threads: how many work on a step; fewer where the process may not use so many processors or
             the step is too small. Their number does not change a bit of the result.
     Raises: CompileError naming what cannot be compiled; OptionError unless `threads` is an integer
@@ -48,14 +53,16 @@ class CompiledTraining:
 
     def __init__(
         self, step: Step, parameters: Any, optimizer_state: Any, images: Any, labels: Any, *,
-        batch_size: int, key: np.ndarray | None = None, threads: int = 1,
+        batch_size: int, key: np.ndarray | None = None, rates: Rates | None = None,
+        first_step: int = 0, threads: int = 1,
     ) -> None:  # fmt: skip
-        self._step = step
+        self._step, self._rates, self._done = step, rates, first_step
         if key is None:
             key = np.zeros(2, np.uint32)
         self._state = (parameters, optimizer_state, key)
         self._example = _one_of(images, "images")
         self._label = _one_of(labels, "labels")
+        self._rate = rates(first_step, 1) if rates is not None else np.zeros(1)
         self._lock = threading.RLock()
         self.batch_size = min(batch_size, len(images))
         self.threads = team_size(threads)
@@ -136,14 +143,29 @@ class CompiledTraining:
         streams = [images, labels]
         self._check_streams(streams)
         full = len(rows) // self.batch_size
+        rates = self._rates_of(-(-len(rows) // self.batch_size))
         total = 0.0
         if full:
+            if rates is not None:
+                streams.append(self._by_row(rates, rows, len(images)))
             total = self._run(streams, rows[: full * self.batch_size], done)
         rest = rows[full * self.batch_size :]
         if len(rest):
-            total += self._short_step(images[rest], labels[rest])
+            last = () if rates is None else (rates[-1],)
+            total += self._short_step(images[rest], labels[rest], *last)
             done(len(rows))
         return total / len(rows)
+
+    def _rates_of(self, count: int) -> np.ndarray | None:
+        """The rates of the next steps, which are then done."""
+        first, self._done = self._done, self._done + count
+        return None if self._rates is None else self._rates(first, count)
+
+    def _by_row(self, rates: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+        """(N,) with the rate of each example's step: native code reads all streams by row."""
+        found = np.zeros(count, self._rate.dtype)
+        found[rows] = np.repeat(rates, self.batch_size)[: len(rows)]
+        return found
 
     def _check_streams(self, streams: Sequence[np.ndarray]) -> None:
         for array, wanted in zip(streams, (self._example, self._label), strict=True):
@@ -171,12 +193,12 @@ class CompiledTraining:
             done(made * batch)
         return total * batch
 
-    def _short_step(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def _short_step(self, images: np.ndarray, labels: np.ndarray, *rate: np.ndarray) -> float:
         """One eager step on fewer examples; the sum of the loss over them."""
         # a diverging loss is for the caller to see; NumPy would warn of every operation
         with np.errstate(all="ignore"):
             parameters, optimizer_state, key = self._read()
-            loss, *state = self._advance(parameters, optimizer_state, key, images, labels)
+            loss, *state = self._advance(parameters, optimizer_state, key, images, labels, *rate)
         self._write(state)
         return float(loss) * len(images)
 
@@ -184,8 +206,11 @@ class CompiledTraining:
         batch = self.batch_size
         images = Argument((batch, *self._example.shape), self._example.dtype, "images")
         labels = Argument((batch, *self._label.shape), self._label.dtype, "labels")
-        names = ("parameter", "optimizer", "key", "images", "labels")
-        program, result = trace(self._advance, *self._state, images, labels, names=names)
+        streams, names = [images, labels], ["parameter", "optimizer", "key", "images", "labels"]
+        if self._rates is not None:
+            streams.append(Argument((batch,), self._rate.dtype, "rates"))
+            names.append("rates")
+        program, result = trace(self._first_rate, *self._state, *streams, names=names)
         if program.outputs[0].shape:
             raise CompileError(
                 f"compiled training: the step's loss has the shape {program.outputs[0].shape};"
@@ -193,10 +218,20 @@ class CompiledTraining:
             )
         state = _state_places(self._state, result[1:])
         count = len(state)
-        return load(program, state=state, streams=(count, count + 1), loss=0)
+        places = range(count, count + len(streams))
+        return load(program, state=state, streams=tuple(places), loss=0)
 
-    def _advance(self, parameters: Any, state: Any, key: Any, images: Any, labels: Any) -> Any:
-        loss, parameters, state = self._step(parameters, state, images, labels, key)
+    def _first_rate(self, *arguments: Any) -> Any:
+        """The step of a batch whose rates, all equal, come with its examples."""
+        if self._rates is None:
+            return self._advance(*arguments)
+        *others, rates = arguments
+        return self._advance(*others, rates[0])
+
+    def _advance(
+        self, parameters: Any, state: Any, key: Any, images: Any, labels: Any, *rate: Any
+    ) -> Any:
+        loss, parameters, state = self._step(parameters, state, images, labels, key, *rate)
         return loss, parameters, state, key + np.array([0, 1], np.uint32)
 
     def _places(self) -> Sequence[Place]:

@@ -125,17 +125,18 @@ def loss(fake, text):
     fake.finish()
 
 
-def nan_weights(fake, _):
+def nan_weights(fake, value, path=None, report=True):
     """Turn the last float of the weight file's first array into NaN, checksum and all."""
     import zipfile
 
     with zipfile.ZipFile(fake.job["initial_weights"]) as source:
         content = {name: bytearray(source.read(name)) for name in source.namelist()}
-    content[next(iter(content))][-4:] = struct.pack("<f", float("nan"))
-    with zipfile.ZipFile(fake.job["weights"], "w") as target:
+    content[next(iter(content))][-4:] = struct.pack("<f", float(value or "nan"))
+    with zipfile.ZipFile(path or fake.job["weights"], "w") as target:
         for name, values in content.items():
             target.writestr(name, bytes(values))
-    fake.report()
+    if report:
+        fake.report()
 
 
 def truncated_weights(fake, _):
@@ -144,6 +145,56 @@ def truncated_weights(fake, _):
     with open(fake.job["weights"], "wb") as target:
         target.write(content[: len(content) // 2])
     fake.report()
+
+
+def older(fake, _):
+    """An engine that speaks protocol 1 only, and says so."""
+    if fake.job["protocol"] > 1:
+        print("unsupported: job: protocol 2 is not spoken here; allowed: 1.", file=sys.stderr)
+        sys.exit(69)
+    fake.finish()
+
+
+def ignorant(fake, _):
+    """An engine that has never heard of protocols."""
+    fake.job["checkpoints"] = None
+    fake.finish()
+
+
+def checkpoints(fake, kind):
+    """Leave the weights after each epoch in a wrong way."""
+    if not fake.is_train or fake.job["checkpoints"] is None:
+        fake.finish()
+        return
+    folder, epochs = fake.job["checkpoints"], fake.epochs
+    if kind == "few":
+        fake.checkpoint(1)
+    elif kind == "backwards":
+        for epoch in range(epochs, 0, -1):
+            fake.checkpoint(epoch)
+            time.sleep(0.2)  # one after the other
+    elif kind == "garbage":
+        for epoch in range(1, epochs + 1):
+            fake.checkpoint(epoch, fake.job["report"].replace("report.jsonl", "job.json"))
+    elif kind == "other":
+        other = folder + "/other"
+        nan_weights(fake, 0.5, other, report=False)
+        for epoch in range(1, epochs + 1):
+            fake.checkpoint(epoch, other if epoch == epochs else None)
+    elif kind == "link":
+        for epoch in range(1, epochs + 1):
+            os.symlink(fake.job["initial_weights"], f"{folder}/{epoch}.npz")  # noqa: PTH211
+    elif kind == "gone":
+        os.rmdir(folder)  # noqa: PTH106
+    elif kind == "pipe":
+        os.mkfifo(folder + "/1.npz")
+    elif kind == "huge":
+        with open(folder + "/large", "wb") as file:
+            file.truncate(1 << 30)
+        os.rename(folder + "/large", folder + "/1.npz")  # noqa: PTH104
+    time.sleep(0.1)
+    fake.job["checkpoints"] = None
+    fake.finish()
 
 
 def no_weights(fake, _):

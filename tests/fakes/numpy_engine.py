@@ -75,7 +75,19 @@ def backward(layers, params, kept, dz):
     return grads
 
 
-def step(job, params, x, labels, bug):
+def rates_of(job, bug):
+    """The rate of each step, (epochs, steps), as the job gives them."""
+    rates, constant = np.load(job.data.learning_rates), job.workload.training.learning_rate
+    if bug == "ignores-rates":
+        return np.full_like(rates, constant)
+    if bug == "first-rates":
+        return rates[[0] * len(rates)]
+    if bug == "late-rates":
+        return np.concatenate([rates.ravel()[:1], rates.ravel()[:-1]]).reshape(rates.shape)
+    return rates
+
+
+def step(job, params, x, labels, bug, rate):
     """One update in place; returns the summed loss."""
     layers, settings = job.workload.model.layers, job.workload.training
     logits, kept = forward(layers, params, x)
@@ -94,7 +106,7 @@ def step(job, params, x, labels, bug):
             gradient = gradient[::-1, ::-1]
         if bug == "no-bias" and name.endswith(".bias"):
             gradient = 0 * gradient
-        params[name] -= settings.learning_rate * gradient
+        params[name] -= rate * gradient
     return -log_p[rows, labels].sum() * (1.01 if bug == "loss" else 1)
 
 
@@ -103,6 +115,7 @@ def train(bug, job, report):
     x = np.load(job.data.images).astype(settings.dtype) / np.asarray(255, settings.dtype)
     labels = np.load(job.data.labels)
     orders = np.load(job.data.order) if job.data.order else None
+    rates = rates_of(job, bug) if job.data.learning_rates else None
     params = dict(np.load(job.initial_weights))
     if bug == "decay":
         params = {name: 0.999 * value for name, value in params.items()}
@@ -120,7 +133,10 @@ def train(bug, job, report):
                 chosen = order[first : first + settings.batch_size]
                 if bug == "drop" and len(chosen) < settings.batch_size and first:
                     continue
-                loss += step(job, params, x[chosen], labels[chosen], bug)
+                rate = settings.learning_rate
+                if rates is not None:
+                    rate = rates[epoch, first // settings.batch_size]
+                loss += step(job, params, x[chosen], labels[chosen], bug, rate)
             seconds = time.perf_counter() - start
             report.epoch(epoch + 1, seconds=seconds, loss=loss / len(x), examples=len(x))
     if bug == "late" and len(x) >= 12 * settings.batch_size:
@@ -160,4 +176,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--bug":
         chosen = sys.argv[2]
         del sys.argv[1:3]
-    run_engine(train=partial(train, chosen), test=partial(test, chosen))
+    run_engine(train=partial(train, chosen), test=partial(test, chosen), protocol=2)

@@ -84,7 +84,7 @@ def test_a_missing_setting_of_a_layer_is_named():
     ("job", "message"),
     [
         (changed("nonce"), "job: job.nonce is missing."),
-        (changed("protocol", 2), "job: protocol 2 is not spoken here; allowed: 1."),
+        (changed("protocol", 3), "job: protocol 3 is not spoken here; allowed: 1, 2."),
         (changed("phase", "fly"), "job: phase must be 'train' or 'test', not 'fly'."),
         (changed("phase", "test"), "job: a test job needs predictions."),
         (changed("initial_weights"), "job: a train job needs initial_weights."),
@@ -182,6 +182,23 @@ def test_an_unsupported_workload_has_an_exit_code_of_its_own(tmp_path, capsys):
         run_engine(train=train, test=train, argv=["train", "--job", written(tmp_path, JOB)])
     assert caught.value.code == EXIT_UNSUPPORTED
     assert capsys.readouterr().err == "unsupported: layer 0 ('conv2d')\n"
+
+
+def test_an_engine_of_protocol_1_is_never_asked_for_more(tmp_path, capsys):
+    newer = written(tmp_path, changed("protocol", 2))
+    with pytest.raises(SystemExit) as caught:
+        run_engine(train=pytest.fail, test=pytest.fail, argv=["train", "--job", newer])
+    assert caught.value.code == EXIT_UNSUPPORTED
+    expected = "unsupported: job: protocol 2 is not spoken here; allowed: 1.\n"
+    assert capsys.readouterr().err == expected
+    seen = []
+    run_engine(
+        train=lambda job, report: seen.append((job.data.learning_rates, job.checkpoints)),
+        test=pytest.fail,
+        argv=["train", "--job", newer],
+        protocol=2,
+    )
+    assert seen == [(None, None)]
 
 
 def test_the_contract_imports_nothing_but_the_standard_library():

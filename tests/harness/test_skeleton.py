@@ -1,6 +1,7 @@
 """The skeleton: which phases an engine reports, in what order, and what its methods are given."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +60,23 @@ class Recorder(Skeleton):
         return {"parameters": 4, "layers": ["flatten"], "dtype": "float32", "versions": {}}
 
 
+class Newer(Recorder):
+    """The same, of protocol 2."""
+
+    protocol = 2
+
+    def read_rates(self, path):
+        CALLS.append(f"rates {path}")
+        return ["fast", "slow"]
+
+    def epoch(self, number, order):
+        return super().epoch(number, f"{order} {self.rates[number - 1]}")
+
+    def write_weights(self, path):
+        super().write_weights(Path(path).name)
+        Path(path).write_text(f"after {CALLS[-2]}")
+
+
 class Compiling(Recorder):
     """The same, with a phase `compile`."""
 
@@ -76,10 +94,10 @@ class Replaced(Compiling):
         return Recorder(self.job, self.report)
 
 
-def run(engine, folder, phase="train", order=None):
+def run(engine, folder, phase="train", order=None, **more):
     """Run the engine as a program; returns its calls and the lines of its report."""
     job = {
-        "protocol": 1,
+        "protocol": engine.protocol,
         "phase": phase,
         "nonce": "9f0c",
         "threads": 2,
@@ -89,11 +107,17 @@ def run(engine, folder, phase="train", order=None):
             "training": TRAINING,
             "testing": {"batch_size": 3},
         },
-        "data": {"images": "x", "labels": "y" if phase == "train" else None, "order": order},
+        "data": {
+            "images": "x",
+            "labels": "y" if phase == "train" else None,
+            "order": order,
+            "learning_rates": more.pop("rates", None),
+        },
         "initial_weights": "w0",
         "weights": "w1",
         "predictions": "p",
         "report": str(folder / "report.jsonl"),
+        **more,
     }
     CALLS.clear()
     (folder / "job.json").write_text(json.dumps(job))
@@ -134,6 +158,21 @@ def test_each_epoch_gets_its_order(tmp_path):
     calls, _ = run(Recorder, tmp_path, order="o")
     assert calls[3:5] == ["labels y", "order o"]
     assert calls[-3:-1] == ["epoch 1 first", "epoch 2 second"]
+
+
+def test_each_epoch_gets_its_rates_and_leaves_its_weights(tmp_path):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    calls, _ = run(
+        Newer, tmp_path, rates="r", checkpoints=str(folder), weights=str(tmp_path / "w1")
+    )
+    assert calls[3:5] == ["labels y", "rates r"]
+    assert calls[-5:] == [
+        *("epoch 1 None fast", "write unfinished.npz"),
+        *("epoch 2 None slow", "write unfinished.npz", "write w1"),
+    ]
+    left = {path.name: path.read_text() for path in folder.iterdir()}
+    assert left == {"1.npz": "after epoch 1 None fast", "2.npz": "after epoch 2 None slow"}
 
 
 def test_compiling_is_a_phase_where_there_is_any(tmp_path):

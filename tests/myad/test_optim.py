@@ -71,6 +71,14 @@ def test_schedule_is_read_at_the_steps_done_before():
     assert seen == [1.0, 11.0, 111.0, 211.0]
 
 
+def test_a_table_is_one_rate_per_step_and_the_last_one_beyond():
+    table = schedules.Table([0.5, 0.25, 0.125])
+    steps = [table(np.asarray(t, np.float32)) for t in range(5)]
+    assert [float(rate) for rate in steps] == [0.5, 0.25, 0.125, 0.125, 0.125]
+    assert {rate.dtype for rate in steps} == {np.dtype(np.float32)}
+    assert table.of_steps(1, 3).tolist() == [0.25, 0.125, 0.125]
+
+
 NETWORKS = {
     "conv-pool-dense": (
         [
@@ -158,6 +166,10 @@ def test_fifty_steps_stay_within_1e_4_of_keras(keras, rng, network, optimizer):
         (lambda: myad.Adam(beta_2=1.5), r"beta_2 must lie in \[0, 1\)"),
         (lambda: myad.Adam(weight_decay=-0.1), "weight_decay must be >= 0"),
         (lambda: schedules.PiecewiseConstantDecay([5, 2], [1, 2, 3]), "rising boundaries"),
+        (lambda: schedules.Table([1, 2]), r"Table: needs a float for each step, not int64 \(2,\)"),
+        (lambda: schedules.Table([]), r"Table: needs a float for each step, not float64 \(0,\)"),
+        (lambda: schedules.Table([0.1, -0.1]), "Table: every rate must be a number >= 0"),
+        (lambda: schedules.Table([0.1, np.nan]), "Table: every rate must be a number >= 0"),
     ],
 )
 def test_wrong_settings_are_named(make, text):

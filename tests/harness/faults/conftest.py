@@ -18,8 +18,8 @@ QUICK = Limits(timeout_s=20.0, grace_s=0.2, exit_grace_s=0.4)
 def trial(home, fakes, leftovers):
     """Run one trial of a behaviour, with other limits if given: trial("hang", timeout_s=1.0)."""
 
-    def run(behaviour, *, command=None, threads=1, **limits):
-        chosen = fakes(f"fake={behaviour}", threads=threads)
+    def run(behaviour, *, command=None, threads=1, settings=(), **limits):
+        chosen = fakes(f"fake={behaviour}", threads=threads, settings=settings)
         if command is not None:
             chosen = replace(chosen, commands=(f"fake={command}",))
         plan = new_plan(chosen)

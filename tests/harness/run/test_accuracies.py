@@ -69,22 +69,41 @@ def test_curves_are_every_epoch_but_those_that_blocks_have_measured(home, fakes)
     assert keys(folder) == [("a", 2, 2), ("a", 0, 1), ("a", 1, 1), ("a", 2, 1)]
 
 
-def test_jobs_of_a_curve_have_the_start_and_orders_of_the_block(home, fakes):
-    script = home / "engine.sh"
-    fake = fakes("a=ok").commands[0].partition("=")[2]
-    log = home / "jobs.txt"
+def spying(home, options, log):
+    """A program that notes what it is to train, and is then the engine of the options."""
+    script, fake = home / "engine.sh", options.commands[0].partition("=")[2]
     script.write_text(
         f'#!/bin/sh\n[ "$1" = train ] && python3 -I -c "{SPY}" "$3" {log}\nexec {fake} "$@"\n'
     )
     script.chmod(0o755)
+    return script
+
+
+def test_jobs_of_a_curve_have_the_start_and_orders_of_the_block(home, fakes):
+    log = home / "jobs.txt"
+    script = spying(home, fakes("a=ok"), log)
     options = replace(fakes(curves=True), commands=(f"a={script}",))
     runner.start(replace(options, settings=("training.shuffle=true",)))
-    block, point = (json.loads(line) for line in log.read_text().splitlines())
-    assert (block["epochs"], point["epochs"]) == (2, 1)
-    assert block["start"] == point["start"]
+    block, curve = (json.loads(line) for line in log.read_text().splitlines())
+    assert (block.pop("checkpoints"), curve.pop("checkpoints")) == (False, True)
+    assert block == curve  # one training, and its weights after each epoch
     assert block["order"] == order(0, 2, 40).astype("<i4").tobytes().hex()
-    assert block["order"].startswith(point["order"])
-    assert len(point["order"]) * 2 == len(block["order"])
+
+
+@pytest.mark.parametrize("engine", ["older", "ignorant"])
+def test_an_engine_that_leaves_no_checkpoints_is_trained_anew_for_each_epoch(home, fakes, engine):
+    log = home / "jobs.txt"
+    script = spying(home, fakes(f"a={engine}"), log)
+    options = replace(fakes(curves=True, repeats=2), commands=(f"a={script}",))
+    folder = runner.start(replace(options, settings=("training.shuffle=true",))).folder
+    assert keys(folder) == [("a", 0, 1), ("a", 1, 1)]
+    assert not [point.failure for point in read_run(folder).points if point.failure]
+    first, _, tried, *anew = (json.loads(line) for line in log.read_text().splitlines())
+    assert tried["checkpoints"]
+    assert [(job["epochs"], job["checkpoints"]) for job in anew] == [(1, False), (1, False)]
+    assert first["start"] == anew[0]["start"]
+    assert first["order"].startswith(anew[0]["order"])
+    assert len(anew[0]["order"]) * 2 == len(first["order"])
 
 
 SPY = (
@@ -92,7 +111,8 @@ SPY = (
     "start = open(j['initial_weights'], 'rb').read(); "
     "order = open(j['data']['order'], 'rb').read()[128:]; "
     "open(sys.argv[2], 'a').write(json.dumps({'epochs': j['workload']['training']['epochs'], "
-    "'start': start.hex(), 'order': order.hex()}) + chr(10))"
+    "'start': start.hex(), 'order': order.hex(), 'checkpoints': j['checkpoints'] is not None}) "
+    "+ chr(10))"
 ).replace('"', "'")
 
 

@@ -111,6 +111,35 @@ def test_a_planted_bug_is_found_and_named(verifier, bug):
     assert words in f"{found.where}: {found.reason}"
 
 
+RATES = {
+    "ignores-rates": "the learning rates were ignored",
+    "first-rates": "the first epoch's learning rates were used in all",
+    "late-rates": "the learning rates were used one step late",
+}
+
+
+@pytest.fixture(scope="module")
+def scheduled(dataset, tmp_path_factory) -> Verifier:
+    """The same for a workload with a learning rate for each step."""
+    workload = resolved(schedule="one_cycle")
+    return Verifier(workload, dataset, fake(), tmp_path_factory.mktemp("rates"), steps=12)
+
+
+@pytest.mark.parametrize("bug", ["", *RATES])
+def test_learning_rates_that_are_read_wrongly_are_found_and_named(scheduled, bug):
+    found = scheduled.check(fake(bug), "order")
+    assert found.ok == (not bug)
+    assert RATES.get(bug, "") in found.reason
+
+
+@pytest.mark.parametrize("bug", RATES)
+def test_the_short_form_finds_wrong_learning_rates(dataset, tmp_path, bug):
+    short = Verifier(
+        resolved(schedule="cosine", shuffle=False), dataset, fake(), tmp_path, short=True
+    )
+    assert not short.check(fake(bug), "order").ok
+
+
 @pytest.mark.parametrize("bug", ["drop", "ignores-order", "first-order"])
 def test_a_mistake_in_the_batches_leaves_the_first_gradient_alone(verifier, bug):
     assert verifier.check(fake(bug), "gradient").ok

@@ -2,11 +2,11 @@
 
 import pytest
 
-from harness.workload.format import WorkloadError, load, parse, preset_names
+from harness.workload.format import PRESETS, WorkloadError, load, parse, preset_names
 
 PUBLISHED = {
-    "colour", "keras", "lenet5", "paper", "quick", "simplechains", "smoke", "two-conv", "vgg",
-    "wide",
+    "colour", "fashion-90", "keras", "lenet5", "mnist-99", "paper", "quick", "simplechains",
+    "smoke", "two-conv", "vgg", "wide",
 }  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def test_overrides_change_settings_in_order():
         ("training.bach_size=8", "training.bach_size: no such setting; allowed: optimizer,"),
         (
             "training.optimizer=rms",
-            "training.optimizer: input should be 'sgd' or 'adam', not 'rms'",
+            "training.optimizer: input should be 'sgd', 'adam' or 'rmsprop', not 'rms'",
         ),
         ("training.learning_rate=nan", "training.learning_rate: input should be a finite number"),
         ("training.learning_rate=-1", "training.learning_rate: input should be greater than 0"),
@@ -88,7 +88,10 @@ def test_overrides_change_settings_in_order():
         ("data.dataset=/etc", "data.dataset: string should match pattern"),
         ("data.dataset.x=1", "'dataset' has no settings inside it."),
         ("nonsense", "--set nonsense: expected section.setting=value."),
-        ("speed.fast=1", "speed: no such setting; allowed: name, model, data, training, testing."),
+        (
+            "speed.fast=1",
+            "speed: no such setting; allowed: name, model, data, training, testing, ta",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_what_is_allowed(override, message):
@@ -132,7 +135,9 @@ def test_a_malformed_file_is_one_line(tmp_path, content, message):
 def test_a_file_or_preset_that_is_not_there(tmp_path):
     with pytest.raises(WorkloadError, match=r"mine\.toml: No such file or directory\."):
         load(tmp_path / "mine.toml")
-    with pytest.raises(WorkloadError, match=r"no preset 'papr'; allowed: colour, keras, .*wide"):
+    with pytest.raises(
+        WorkloadError, match=r"no preset 'papr'; allowed: colour, fashion-90, .*wide"
+    ):
         load("papr")
 
 
@@ -165,3 +170,55 @@ def test_a_name_of_a_setting_is_shown_and_not_obeyed(name):
     text = str(caught.value)
     assert text.isprintable()
     assert len(text) < 200
+
+
+SCHEDULED = ["training.schedule={type='piecewise', boundaries=[1, 2.5], factors=[1, 0.1, 0.01]}"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.schedule=fast", "training.schedule: no schedule 'fast'; allowed: 'constant', "),
+        (
+            "training.schedule.boundaries=[1]",
+            "training.schedule.factors: needs one factor more than there are boundaries, not",
+        ),
+        (
+            "training.schedule.boundaries=[2, 1]",
+            "training.schedule.boundaries: each has to be above the one before, not [2, 1].",
+        ),
+        (
+            "training.schedule.warm_up=0.1",
+            "training.schedule.warm_up: no such setting; allowed: epochs, type, boundaries,",
+        ),
+        ("training.nesterov=true", "training.nesterov needs a training.momentum above 0."),
+        ("training.rho=0.5", "training.rho belongs to rmsprop, but training.optimizer is 'sgd'."),
+        ("target.accuracy=99", "target.accuracy: input should be less than or equal to 1, not 99."),
+        (
+            "target={accuracy=0.9, max_epochs=5}",
+            "target.max_epochs is 5, training.epochs 3; a workload with a target trains for max_ep",
+        ),
+    ],
+)
+def test_a_wrong_schedule_or_target_is_one_line(override, message):
+    with pytest.raises(WorkloadError) as caught:
+        load("paper", [*SCHEDULED, override])
+    assert message in str(caught.value)
+
+
+def test_a_workload_with_a_target_trains_for_its_epochs(tmp_path):
+    path = tmp_path / "mine.toml"
+    text = (PRESETS / "paper.toml").read_text().replace("epochs = 3\n", "")
+    path.write_text(f"{text}\n[target]\naccuracy = 0.9\nmax_epochs = 7\n")
+    workload = load(path)
+    assert (workload.training.epochs, workload.target.accuracy) == (7, 0.9)
+    assert parse(workload.document()) == workload
+    assert load(path, ["target.max_epochs=2"]).training.epochs == 2
+
+
+def test_settings_younger_than_runs_are_left_out_where_they_change_nothing():
+    plain = load("paper").document()
+    assert not {"schedule", "weight_decay", "nesterov", "rho"} & plain["training"].keys()
+    assert "target" not in plain
+    changed = load("paper", [*SCHEDULED, "training.weight_decay=0.1"]).document()["training"]
+    assert (changed["weight_decay"], changed["schedule"]["factors"]) == (0.1, [1.0, 0.1, 0.01])

@@ -224,3 +224,38 @@ def test_the_mean_loss_is_the_same_however_the_clock_cuts_an_epoch(data, monkeyp
             losses.append(training.epoch(images, targets))
         found.add(tuple(losses))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("rule", [myad.SGD, myad.Adam, myad.RMSprop])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_table_of_rates_gives_what_eager_gives(rng, rule, shuffle):
+    images = rng.integers(0, 256, (21, 6, 6, 1), dtype=np.uint8)
+    labels = rng.integers(0, 4, 21)
+    rates = myad.schedules.Table(rng.uniform(0.001, 0.1, 9))  # 3 epochs of 6 steps: too few
+    found = []
+    for compiled in (False, True):
+        model = myad.Sequential([conv(2), FLAT, DENSE], (6, 6, 1), "float64", seed=1)
+        state = None
+        for epochs in (1, 2):  # the second call goes on where the first one ended
+            optimizer = rule(rates, weight_decay=0.01)
+            history = myad.fit(
+                model, images, labels, optimizer=optimizer, epochs=epochs, batch_size=4,
+                shuffle=shuffle, compiled=compiled, optimizer_state=state, progress=False,
+            )  # fmt: skip
+            state = history.optimizer_state
+        found.append(model.parameters)
+    for name, expected in found[0].items():
+        np.testing.assert_allclose(found[1][name], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_another_table_is_the_same_code():
+    images, labels = np.zeros((8, 2, 2, 1), np.uint8), np.zeros(8, int)
+    model = myad.Sequential([FLAT, DENSE], (2, 2, 1))
+    rules = [myad.SGD(myad.schedules.Table([0.1, last])) for last in (0.2, 0.3)]
+    made = [
+        myad.compiled.compile_training(
+            model, "sparse_categorical_crossentropy", rule, images, labels, batch_size=4
+        )
+        for rule in rules
+    ]
+    assert made[0].ir == made[1].ir

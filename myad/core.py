@@ -198,6 +198,11 @@ def composed(rule: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
+def routine(*inputs: Any, **static: Any) -> Any:
+    """The kernel rule of an operation for which the compiler has a routine of its own."""
+    raise NotImplementedError
+
+
 class Tensor:
     """An array that remembers how it was computed.
 

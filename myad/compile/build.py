@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +12,17 @@ from myad.compile.kernels.expr import Apply, Buffer, walk
 from myad.compile.kernels.fuse import fuse, kernels_of
 from myad.compile.kernels.kernel import Kernel
 from myad.compile.kernels.names import name_apart
+from myad.compile.kernels.routine import Routine
 from myad.compile.kernels.split import split_dimensions
 from myad.compile.kernels.state import place_state
+from myad.compile.llvm.arena import Arena
 from myad.compile.loops.codes import codes_of
 from myad.compile.loops.plan import Plan, place
+from myad.compile.loops.routine import RoutineCode
 from myad.compile.program.empty import without_empty
 from myad.compile.program.program import Program
 from myad.compile.program.simplify import expand, remove_unread, simplify
+from myad.compile.program.trace import Argument, trace
 from myad.compile.schedule.layout import Machine
 from myad.compile.schedule.search import natural, plan
 from myad.errors import CompileError
@@ -27,7 +32,7 @@ PASSES = ("fold", "fuse", "split", "layouts")  # what can be left out, to see wh
 
 def build(
     program: Program, machine: Machine, *, state: Mapping[int, int] | None = None,
-    streams: Sequence[int] = (), without: Sequence[str] = (),
+    streams: Sequence[int] = (), without: Sequence[str] = (), fixed: Sequence[int] = (),
 ) -> Plan:  # fmt: skip
     """Plan `program` for `machine`.
 
@@ -35,6 +40,7 @@ def build(
         state: {output: input} positions: the output's new value takes the place of the input's.
         streams: positions of inputs that are the caller's own memory, indexed by example; a
             further array of row numbers says which example is where.
+        fixed: positions of inputs that keep their shape and lie row by row.
         without: names of `PASSES` to leave out; the result is the same, only slower.
     Raises: CompileError naming what cannot be compiled.
     """
@@ -42,11 +48,14 @@ def build(
     program = without_empty(program)
     program = expand(remove_unread(program)) if "fold" in without else simplify(program)
     kernels, buffers = kernels_of(program)
+    kernels, arenas, faults = with_bodies(kernels, machine, without)
     inputs = [buffers[v] for v in program.inputs]
     outputs = [buffers[v] for v in program.outputs]
     for position in streams:
         inputs[position].kind = "stream"
-    constants = {b: v.value for v, b in buffers.items() if v.value is not None}
+    for position in fixed:
+        inputs[position].fixed = True
+    constants = {b: v.value for v, b in buffers.items() if v.value is not None} | arenas
     if "fuse" not in without:
         kernels = fuse(kernels, set(outputs))
     kernels = place_state(kernels, inputs, outputs, state or {})
@@ -59,14 +68,77 @@ def build(
     _check_operations(kernels)
     name_apart(used)
     name_apart(kernels)
-    layouts = natural(used, machine) if "layouts" in without else plan(kernels, used, machine)
+    plain = [kernel for kernel in kernels if not isinstance(kernel, Routine)]
+    layouts = natural(used, machine) if "layouts" in without else plan(plain, used, machine)
     codes = codes_of(kernels, layouts, machine)
     result = Plan(
         program, kernels, layouts, codes, inputs, outputs, [inputs[p] for p in streams],
-        {b: v for b, v in constants.items() if b in layouts and v is not None},
+        {b: v for b, v in constants.items() if b in layouts and v is not None}, faults=faults,
     )  # fmt: skip
     place(result)
     return result
+
+
+def with_bodies(
+    kernels: list[Kernel], machine: Machine, without: Sequence[str]
+) -> tuple[list[Kernel], dict[Buffer, np.ndarray], Buffer | None]:
+    """The kernels with what is inside of loops and branches planned; further constants: the arenas
+    of those plans as they are at the start, and the place for faults if one may occur."""
+    faults = Buffer("faults", (4,), "i64")
+    constants: dict[Buffer, np.ndarray] = {}
+    found: list[Kernel] = []
+    checked = False
+    for kernel in kernels:
+        if not isinstance(kernel, Routine):
+            found.append(kernel)
+            continue
+        parts = []
+        for number, inner in enumerate(_bodies(kernel, machine, without)):
+            _name_inside(inner, f"{kernel.name}_{number}_")
+            image = Arena(inner).bytes.copy()
+            arena = Buffer(f"{kernel.output.name}_arena{number}", image.shape, "u8")
+            parts.append((inner, arena))
+            constants[arena] = image
+        fails = not parts or any(inner.faults is not None for inner, _ in parts)
+        found.append(kernel.with_parts(faults if fails else None, parts))
+        checked = checked or fails
+    if checked:
+        constants[faults] = np.zeros(4, np.int64)
+    return found, constants, faults if checked else None
+
+
+def _name_inside(inner: Plan, prefix: str) -> None:
+    """Let the names of a body's kernels, and of those inside of them, begin with `prefix`."""
+    for code in inner.codes:
+        code.name = prefix + code.name
+        for deeper, _ in code.routine.parts if isinstance(code, RoutineCode) else ():
+            _name_inside(deeper, prefix)
+
+
+def _bodies(routine: Routine, machine: Machine, without: Sequence[str]) -> list[Plan]:
+    """The plans of what is inside of a loop or a branch; of its results those that are wanted."""
+    nest = routine.static.get("nest")
+    if nest is None:
+        return []
+    floating = routine.op.name == "nested"
+    plans = []
+    for body, carried, carries, fixed in nest.bodies():
+        kept = [
+            n for n, spec in enumerate(body.outputs)
+            if n < carried or carries or (spec.dtype.kind == "f") == floating
+        ]  # fmt: skip
+
+        def wanted(*inputs: Any, body: Any = body, kept: Any = kept) -> list[Any]:
+            found = body(*inputs)
+            return [found[n] for n in kept]
+
+        arguments = [Argument(s.shape, s.dtype, f"x{n}") for n, s in enumerate(body.inputs)]
+        names = [argument.name for argument in arguments]
+        program, _ = trace(wanted, *arguments, names=names)
+        state = {n: n for n in range(carried)}
+        places = range(len(body.inputs)) if fixed else ()
+        plans.append(build(program, machine, state=state, without=without, fixed=places))
+    return plans
 
 
 def _check_state(program: Program, state: Mapping[int, int]) -> None:

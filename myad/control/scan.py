@@ -44,6 +44,9 @@ class Scan(Nest):
         a, b = self.carried, self.carried + self.moved
         return list(inputs[:a]), list(inputs[a:b]), list(inputs[b:])
 
+    def bodies(self) -> list[tuple[Any, int, bool, bool]]:
+        return [(self.body, self.carried, False, False)]
+
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         carry, xs, constants = self.parts(inputs)
         rows = [np.empty(s.shape, s.dtype) for s in self.results.specs[self.carried :]]

@@ -31,6 +31,9 @@ class While(Nest):
         a, b = self.carried, len(self.condition.inputs)
         return list(inputs[:a]), list(inputs[a:b]), list(inputs[b:])
 
+    def bodies(self) -> list[tuple[Any, int, bool, bool]]:
+        return [(self.condition, 0, True, True), (self.body, self.carried, True, True)]
+
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         carry, asked, constants = self.parts(inputs)
         while self.condition.evaluate(*carry, *asked)[0]:

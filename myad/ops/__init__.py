@@ -36,6 +36,9 @@ from myad.ops.arithmetic import reciprocal as reciprocal
 from myad.ops.arithmetic import remainder as mod
 from myad.ops.arithmetic import square as square
 from myad.ops.arithmetic import subtract as subtract
+from myad.ops.at import at as at
+from myad.ops.at import dynamic_slice as dynamic_slice
+from myad.ops.at import dynamic_update_slice as dynamic_update_slice
 from myad.ops.compare import astype as cast
 from myad.ops.compare import chosen as where
 from myad.ops.compare import clip as clip

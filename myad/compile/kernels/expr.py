@@ -36,7 +36,8 @@ class Buffer:
     Fields: `shape` logical sizes; `dtype` a name of `dtypes.TABLE`; `kind`
     "temporary", "state" (lives from step to step), "input" (copied in before a call), "output"
     (copied out after it) or "stream" (the caller's own memory, read by row number); `fill` the
-    constant of every element that no kernel writes; `given` the shape before any splitting.
+    constant of every element that no kernel writes; `given` the shape before any splitting; `fixed`
+    that it keeps that shape and lies row by row, as a routine wants it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Buffer:
     kind: str = "temporary"
     fill: float | None = None
     given: tuple[int, ...] = ()
+    fixed: bool = False
 
     def __post_init__(self) -> None:
         self.given = self.shape

@@ -32,7 +32,9 @@ from myad.compile.kernels.expr import (
 )  # fmt: skip
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source, sum_of
+from myad.compile.kernels.routine import Routine
 from myad.compile.program.program import Program, Variable
+from myad.core import routine
 from myad.errors import CompileError
 
 # Nodes of one kernel. A longer one spills its registers and gains nothing, as what it saves is one
@@ -60,12 +62,16 @@ def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
 
     for variable in program.inputs:
         buffer_of(variable, "input")
-    kernels = []
+    kernels: list[Kernel] = []
     for number, step in enumerate(program.steps):
         sources = [_source(v, buffer_of(v, "input")) for v in step.inputs]
         output = buffer_of(step.output, "temporary")
-        builder = KernelBuilder(f"k{number}_{step.op.name}", output)
-        kernels.append(step.op.kernel_rule(builder, *sources, **step.static))
+        name = f"k{number}_{step.op.name}"
+        if step.op.kernel_rule is routine:
+            read = [source.buffer for source in sources]
+            kernels.append(Routine(name, output, step.op, read, step.static))
+            continue
+        kernels.append(step.op.kernel_rule(KernelBuilder(name, output), *sources, **step.static))
     for variable in program.outputs:
         buffer_of(variable, "input")
     return kernels, buffers
@@ -162,6 +168,8 @@ class _Fusion:
 
 def _merged(kernel: Kernel, readers: list[Kernel]) -> list[Kernel] | None:
     """What `readers` become if `kernel` vanishes into them, or None if it has to stay."""
+    if any(isinstance(each, Routine) for each in (kernel, *readers)):
+        return None
     if len(readers) == 1 and len(kernel.nodes) + len(readers[0].nodes) > MAX_NODES:
         return None
     fused = _inlined(kernel, readers)

@@ -10,6 +10,7 @@ from myad.compile.dtypes import BYTES, DTYPES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.loops.plan import ALIGN, Plan, view
 from myad.compile.schedule.layout import Layout
+from myad.errors import BoundsError
 
 
 class Arena:
@@ -62,6 +63,17 @@ class Arena:
         self.bytes[...] = self.poison
         for memory, value in zip(kept, before, strict=True):
             memory[...] = value
+
+
+def raise_fault(arena: Arena) -> None:
+    """Raise BoundsError if a routine has noted an index out of bounds, and forget it."""
+    if arena.plan.faults is None:
+        return
+    noted = arena.memory(arena.plan.layouts[arena.plan.faults])
+    found, index, axis, size = noted[:4].tolist()
+    noted[0] = 0
+    if found:
+        raise BoundsError(f"index {index} is out of bounds for axis {axis} with size {size}")
 
 
 def lasting(plan: Plan) -> list[Layout]:

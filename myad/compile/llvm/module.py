@@ -11,13 +11,14 @@ import numpy as np
 
 from myad.compile.dtypes import BYTES, DTYPES
 from myad.compile.kernels.expr import Buffer
-from myad.compile.llvm.arena import Arena, reset
+from myad.compile.llvm.arena import Arena, raise_fault, reset
 from myad.compile.llvm.ir import TYPES, conversion
 from myad.compile.llvm.native import NativeModule
 from myad.compile.llvm.render import Renderer
 from myad.compile.loops.interpret import interpret
 from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.plan import Plan, view
+from myad.compile.loops.routine import RoutineCode
 from myad.compile.schedule.layout import Storage
 
 
@@ -94,7 +95,9 @@ class Module:
         where = rows.ctypes.data if rows is not None else 0
         pointers = [stream.ctypes.data for stream in streams]
         kept = out.ctypes.data if out is not None else 0
-        return self._run(arena.address, where, kept, *pointers, steps, batch, total)
+        total = self._run(arena.address, where, kept, *pointers, steps, batch, total)
+        raise_fault(arena)
+        return total
 
     def collected(self, steps: int) -> np.ndarray:
         """Room for the collected output of `steps` steps."""
@@ -116,9 +119,7 @@ class Module:
 def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> str:
     """The LLVM IR of a plan: its kernels, and `run(arena, rows, out, streams…, steps, batch)`."""
     renderer = Renderer()
-    for code in plan.codes:
-        if code.model is None:
-            renderer.function(code)
+    renderer.functions_of(plan)
     streams = [plan.layouts[buffer].storage for buffer in plan.streams]
     names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(streams)}
     arguments = "".join(f", ptr {name}" for name in names.values())
@@ -225,7 +226,10 @@ def run_interpreted(
             assert rows is not None
             arrays[layout.storage] = rows
     for code in plan.codes:
-        interpret(code, arrays)
+        if isinstance(code, RoutineCode):
+            code.run(arrays)
+        else:
+            interpret(code, arrays)
     return [
         view(plan.layouts[b], arrays[plan.layouts[b].storage]).reshape(b.given).copy()
         for b in plan.outputs

@@ -23,7 +23,8 @@ class Plan:
     Fields: `program` after simplification; `kernels` in the order they run; `layouts` by buffer;
     `codes` loop code by kernel; `offsets` bytes from the start of the arena by storage; `size`
     bytes of the arena; `inputs`, `outputs` buffers by position; `streams` the inputs that stay
-    the caller's; `constants` their values.
+    the caller's; `constants` their values;
+    `faults` where routines note an index out of bounds (1 if there is one, index, axis, length).
     """
 
     program: Program
@@ -36,6 +37,7 @@ class Plan:
     constants: dict[Buffer, np.ndarray]
     offsets: dict[Storage, int] = field(default_factory=dict)
     size: int = 0
+    faults: Buffer | None = None
 
     @property
     def loops(self) -> str:

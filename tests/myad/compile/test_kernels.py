@@ -12,8 +12,8 @@ from myad.core import PRIMITIVES
 MACHINES = {"avx512": Machine(64, 32), "avx2": Machine(32, 16), "sse": Machine(16, 16)}
 # Places that data decides cannot be affine: these stay eager, and `compile` says so by name.
 WITHOUT_KERNEL = {
-    "gather", "scatter_add", "solve_matrix", "determinant", "log_determinant", "determinant_sign",
-    "cholesky_factor", "symmetric_spectrum", "singular_spectrum", "nested", "nested_integers",
+    "solve_matrix", "determinant", "log_determinant", "determinant_sign", "cholesky_factor",
+    "symmetric_spectrum", "singular_spectrum",
 }  # fmt: skip
 
 

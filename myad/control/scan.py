@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from myad.constants import as_constant
 from myad.control.body import Body, record, spec_of
 from myad.control.nest import Nest, Results, is_float, or_zeros, spread, with_floats
 from myad.core import Spec, Tensor
@@ -136,7 +137,8 @@ def scan(
     Args:
         f: pure; takes and returns trees (see `myad.tree`); the carry keeps its nesting, shapes and
             dtypes. It is called once, on shapes; it may close over tensors.
-        init: the carry at the start.
+        init: the carry at the start. A Python float takes the first floating-point type among the
+            other leaves of the carry and those of `xs`.
         xs: a tree of arrays (T, …) whose rows are the x; None if there are none.
         length: T, needed only without `xs`.
         reverse: take the rows, and fill those of the result, from the last to the first.
@@ -146,8 +148,8 @@ def scan(
     Raises: TreeError, ShapeError or DTypeError for a carry that comes back otherwise than it went
         in, and for rows of unequal number.
     """
-    carry, nesting = operands(init)
     moved, rows_nesting = operands(xs)
+    carry, nesting = operands(init, moved)
     turns = _length(moved, length)
     rows = [Spec(tuple(x.shape[1:]), x.dtype) for x in moved]
     given = [(list(map(spec_of, carry)), nesting), (rows, rows_nesting)]
@@ -171,10 +173,15 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[..., Any], init_val: An
     return scan(step, init_val, np.arange(lower, max(lower, upper), dtype=np.int32))[0]
 
 
-def operands(tree: Any) -> tuple[list[Any], Any]:
-    """The leaves of `tree` as arrays or tensors, and its structure."""
+def operands(tree: Any, beside: Sequence[Any] = ()) -> tuple[list[Any], Any]:
+    """The leaves of `tree` as arrays or tensors, and its structure.
+
+    A Python float takes the first floating-point type of the other leaves and of those `beside`.
+    """
     found, structure = flatten(tree)
-    return [as_operand(x) for x in found], structure
+    known = [x.dtype for x in (*found, *beside) if isinstance(x, Tensor | np.ndarray | np.generic)]
+    floats = [dtype for dtype in known if dtype.kind == "f"]
+    return [as_constant(x, floats) if type(x) is float else as_operand(x) for x in found], structure
 
 
 def check_carry(

@@ -58,6 +58,7 @@ from myad.ops.diagonals import diagonal as diagonal
 from myad.ops.diagonals import trace as trace
 from myad.ops.diagonals import tril as tril
 from myad.ops.diagonals import triu as triu
+from myad.ops.einsum import einsum as einsum
 from myad.ops.exponentials import exp2 as exp2
 from myad.ops.exponentials import expm1 as expm1
 from myad.ops.exponentials import log1p as log1p
@@ -97,7 +98,6 @@ from myad.ops.pool import average_pooling2d as average_pooling2d
 from myad.ops.pool import max_pooling2d as max_pooling2d
 from myad.ops.products import cross as cross
 from myad.ops.products import dot as dot
-from myad.ops.products import einsum as einsum
 from myad.ops.products import kron as kron
 from myad.ops.products import outer as outer
 from myad.ops.products import tensordot as tensordot

@@ -382,9 +382,13 @@ def named_binary(d: Draft) -> None:
         x = d.new(d.shape(), d.dtype)
         d.add(name, f"{{0}} % {d.rng.choice((0.75, -1.5, 2))}", x)
         return
-    # the logarithm of a sum near 1 has lost the digits that its terms were rounded in
-    text = "myad.{}(abs({{0}}), abs({{1}}))" if name == "logaddexp" else "myad.{}({{0}}, {{1}})"
-    d.add(name, text.format(name), x, d.partner(x))
+    texts = {
+        # the logarithm of a sum near 1 has lost the digits that its terms were rounded in
+        "logaddexp": ("myad.logaddexp(abs({0}), abs({1}))",),
+        # on the left, the angle jumps with the sign of a zero
+        "arctan2": ("myad.arctan2(abs({0}) + 0.25, {1})", "myad.arctan2({0}, abs({1}) + 0.25)"),
+    }.get(name, (f"myad.{name}({{0}}, {{1}})",))
+    d.add(name, d.rng.choice(texts), x, d.partner(x))
 
 
 def rearranged(d: Draft) -> None:

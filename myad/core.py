@@ -198,6 +198,19 @@ def composed(rule: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
+class Described:
+    """A static parameter that is no plain value, but can say all that results hang on."""
+
+    def description(self) -> tuple[Any, ...]:
+        """Numbers, text, arrays, primitives, tuples of them, and others that are described."""
+        raise NotImplementedError
+
+
+def routine(*inputs: Any, **static: Any) -> Any:
+    """The kernel rule of an operation for which the compiler has a routine of its own."""
+    raise NotImplementedError
+
+
 class Tensor:
     """An array that remembers how it was computed.
 

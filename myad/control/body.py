@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from myad.core import AbstractValue, Primitive, Spec, Tensor
+from myad.core import AbstractValue, Described, Primitive, Spec, Tensor
 from myad.recording import next_level
 from myad.tree import Structure, flatten, unflatten
 
@@ -37,7 +37,7 @@ class _Step(NamedTuple):
     output: int
 
 
-class Body:
+class Body(Described):
     """Steps from inputs to outputs, in an order in which they can run.
 
     Fields: `inputs`, `outputs` their shapes and dtypes, the inputs being the arguments and then
@@ -56,6 +56,13 @@ class Body:
         self._results: list[int] = []
         self.inputs: list[Spec] = []
         self.outputs: list[Spec] = []
+
+    def description(self) -> tuple[Any, ...]:
+        """Steps, by the places of what they read and make."""
+        steps = [(op, places, tuple(sorted(static.items())), output)
+                 for op, places, static, output in self.steps]  # fmt: skip
+        inputs = [(s.shape, s.dtype) for s in self.inputs]
+        return inputs, self._entries, self._results, list(self.constants.items()), steps
 
     def append(self, op: Primitive, inputs: list[Any], static: dict[str, Any]) -> Slot:
         """Add a step; the shape rule of `op` checks it."""

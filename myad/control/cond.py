@@ -32,6 +32,13 @@ class Branch(Nest):
         own = len(self.yes.inputs) - self.operands
         return [*shared, *rest[:own]], [*shared, *rest[own:]]
 
+    def description(self) -> tuple[Any, ...]:
+        """What is done in either case."""
+        return self.operands, self.yes, self.no
+
+    def bodies(self) -> list[tuple[Any, int, bool, bool]]:
+        return [(self.yes, 0, False, False), (self.no, 0, False, False)]
+
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         yes, no = self.inputs_of(inputs)
         return self.yes.evaluate(*yes) if inputs[0] else self.no.evaluate(*no)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, primitive
+from myad.core import Described, Spec, primitive, routine
 from myad.ops.compare import astype
 from myad.ops.index import concatenate, strided_slice
 from myad.ops.shaping import reshape
@@ -49,10 +49,11 @@ class Results:
         ]
         return np.concatenate([np.empty(0, dtype), *parts])
 
-    def joined(self, floats: Sequence[Any]) -> Any:
-        """Tensors or arrays, one for each floating-point result, as their flat array."""
-        parts = [reshape(astype(x, self.dtype), shape=(math.prod(x.shape),)) for x in floats]
-        return concatenate(*parts, axis=0) if parts else np.empty(0, self.dtype)
+    def joined(self, found: Sequence[Any], floating: bool = True) -> Any:
+        """Tensors or arrays, one for each floating-point (or other) result, as their flat array."""
+        dtype = self.dtype if floating else WHOLE
+        parts = [reshape(astype(x, dtype), shape=(math.prod(x.shape),)) for x in found]
+        return concatenate(*parts, axis=0) if parts else np.empty(0, dtype)
 
     def cut(self, flat: Any, number: int) -> Any:
         """Result `number`, out of the flat array that holds it."""
@@ -66,13 +67,20 @@ class Results:
         return [self.cut(flat, n) for n, s in enumerate(self.specs) if s.dtype.kind == "f"]
 
 
-class Nest:
+class Nest(Described):
     """What is inside of a loop or a branch: a static parameter of `nested`, told by identity."""
 
     results: Results
+    inline = False  # whether the compiler writes it out where it stands
+    is_endless = False  # whether only the data say when it ends
 
     def __init__(self) -> None:
         self._last: tuple[tuple[Any, ...], list[np.ndarray]] | None = None
+
+    def bodies(self) -> list[tuple[Any, int, bool, bool]]:
+        """What the compiler plans: each body, how many of its first inputs its first outputs take
+        the place of, whether all outputs are wanted, and whether inputs must lie row by row."""
+        raise NotImplementedError
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """The results for arrays."""
@@ -128,6 +136,10 @@ def _(*inputs, nest):
 @nested_integers.shape
 def _(*inputs, nest):
     return Spec((nest.results.sizes[False],), WHOLE)
+
+
+nested.kernel(routine)
+nested_integers.kernel(routine)
 
 
 @nested.gradient

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from myad.constants import as_constant
 from myad.control.body import Body, record, spec_of
 from myad.control.nest import Nest, Results, is_float, or_zeros, spread, with_floats
 from myad.core import Spec, Tensor
@@ -43,6 +44,14 @@ class Scan(Nest):
         """Carries, rows and constants among `inputs`."""
         a, b = self.carried, self.carried + self.moved
         return list(inputs[:a]), list(inputs[a:b]), list(inputs[b:])
+
+    def description(self) -> tuple[Any, ...]:
+        """How often, and what is done."""
+        how = self.carried, self.moved, self.length, self.reverse, self.keep
+        return *how, self.body
+
+    def bodies(self) -> list[tuple[Any, int, bool, bool]]:
+        return [(self.body, self.carried, False, False)]
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         carry, xs, constants = self.parts(inputs)
@@ -133,7 +142,8 @@ def scan(
     Args:
         f: pure; takes and returns trees (see `myad.tree`); the carry keeps its nesting, shapes and
             dtypes. It is called once, on shapes; it may close over tensors.
-        init: the carry at the start.
+        init: the carry at the start. A Python float takes the first floating-point type among the
+            other leaves of the carry and those of `xs`.
         xs: a tree of arrays (T, …) whose rows are the x; None if there are none.
         length: T, needed only without `xs`.
         reverse: take the rows, and fill those of the result, from the last to the first.
@@ -143,8 +153,8 @@ def scan(
     Raises: TreeError, ShapeError or DTypeError for a carry that comes back otherwise than it went
         in, and for rows of unequal number.
     """
-    carry, nesting = operands(init)
     moved, rows_nesting = operands(xs)
+    carry, nesting = operands(init, moved)
     turns = _length(moved, length)
     rows = [Spec(tuple(x.shape[1:]), x.dtype) for x in moved]
     given = [(list(map(spec_of, carry)), nesting), (rows, rows_nesting)]
@@ -168,10 +178,15 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[..., Any], init_val: An
     return scan(step, init_val, np.arange(lower, max(lower, upper), dtype=np.int32))[0]
 
 
-def operands(tree: Any) -> tuple[list[Any], Any]:
-    """The leaves of `tree` as arrays or tensors, and its structure."""
+def operands(tree: Any, beside: Sequence[Any] = ()) -> tuple[list[Any], Any]:
+    """The leaves of `tree` as arrays or tensors, and its structure.
+
+    A Python float takes the first floating-point type of the other leaves and of those `beside`.
+    """
     found, structure = flatten(tree)
-    return [as_operand(x) for x in found], structure
+    known = [x.dtype for x in (*found, *beside) if isinstance(x, Tensor | np.ndarray | np.generic)]
+    floats = [dtype for dtype in known if dtype.kind == "f"]
+    return [as_constant(x, floats) if type(x) is float else as_operand(x) for x in found], structure
 
 
 def check_carry(

@@ -10,6 +10,7 @@ import numpy as np
 
 from myad.compile.program.program import Program, Step, Variable
 from myad.compile.program.simplify import replay
+from myad.core import routine
 
 
 def without_empty(program: Program) -> Program:
@@ -26,6 +27,8 @@ def _empty(variable: Variable) -> bool:
 def _replaced(new: Program, step: Step, inputs: list[Variable]) -> Variable:
     if _empty(step.output):
         return new.constant(np.zeros(step.output.shape, step.output.dtype))
+    if step.op.kernel_rule is routine and step.op.name.startswith("nested"):
+        return new.append(step.op, inputs, step.static)  # what is inside decides
     full = [v for v in inputs if not _empty(v)]
     if len(full) == len(inputs):
         return new.append(step.op, inputs, step.static)

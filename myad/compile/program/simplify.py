@@ -118,7 +118,13 @@ def expand(program: Program) -> Program:
 
 
 def _composed(step: Step) -> bool:
-    return getattr(step.op.kernel_rule, "composed", False) or _uneven(step)
+    composed = getattr(step.op.kernel_rule, "composed", False) or _inline(step)
+    return composed or _uneven(step)
+
+
+def _inline(step: Step) -> bool:
+    """A nest that is no loop: what is inside stands in its place."""
+    return getattr(step.static.get("nest"), "inline", False)
 
 
 def _uneven(step: Step) -> bool:
@@ -135,7 +141,10 @@ def _expand(new: Program, step: Step, inputs: list[Variable]) -> Variable:
         flat = new.append(step.op, inputs, {"shape": (math.prod(step.output.shape),)})
         return new.append(step.op, [flat], step.static)
     tensors = [Tensor(v if v.value is None else v.value) for v in inputs]
-    result = step.op.kernel_rule(*tensors, **step.static)
+    if _inline(step):
+        result = step.static["nest"].written_out(step.op.name == "nested", *tensors)
+    else:
+        result = step.op.kernel_rule(*tensors, **step.static)
     value = result.value
     if not isinstance(value, Variable):
         value = new.constant(value)

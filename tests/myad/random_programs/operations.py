@@ -332,11 +332,55 @@ def random_numbers(d: Draft) -> None:
     d.add("random_uniform", f"myad.random_uniform({{0}}, {options})", key)
 
 
-def take(d: Draft) -> None:
-    """Places that data decides: compiled code refuses them by name."""
+def items(d: Draft) -> None:
+    """Places that data decide, inside of the bounds: picked, added to and set."""
     x = d.anything(1)
+    value = d.values[x]
+    n = len(value)
+    if not n:
+        return
+    shape = d.rng.choice(((), (2,), (3,), (2, 2), (5,)))
+    i = d.give(d.numbers.integers(0, n, shape).astype(d.rng.choice(("int32", "int64", "int8"))))
+    y = d.new((*shape, *value.shape[1:]), value.dtype)
+    name, text, reads = d.rng.choice(
+        (
+            ("take", "myad.take({0}, {1})", (x, i)),
+            ("at get", "myad.at({0})[{1}].get()", (x, i)),
+            ("take last", "myad.take({0}, {1} * 0, -1)", (x, i)),
+            ("at add", "myad.at({0})[{1}].add({2})", (x, i, y)),
+            ("at set", "myad.at({0})[{1}].set({2})", (x, i, y)),
+        )
+    )
+    d.add(name, text, *reads)
+
+
+def sorting(d: Draft) -> None:
+    x = d.new(d.shape() or (4,), d.any_dtype())
+    d.add("sort", f"myad.sort({{0}}, {d.rng.randrange(d.values[x].ndim)})", x)
+
+
+LOOPS = (
+    "myad.scan(lambda c, x: (c * 0.5 + abs(x), c), abs({0}[0]), {0})[1]",
+    "myad.scan(lambda c, x: (myad.tanh(c) * 0.5 + abs(x), (c, c.sum())), abs({0}[0]), {0})[0]",
+    "myad.scan(lambda c, x: (myad.maximum(c, x), c), {0}[-1], {0}, reverse=True)[1]",
+    "myad.scan(lambda c, x: ((c[0] + 1, c[1] * 0.25 + abs(x)), c[0]), (0, abs({0}[0])), {0})[0][1]",
+    "myad.stop_gradient(myad.while_loop(lambda s: s[1] < 3, lambda s: (myad.tanh(s[0]), s[1] + 1),"
+    " ({0}, 0))[0])",
+    "myad.vmap(lambda x: (x * x).sum())({0})",
+    "myad.vmap(lambda x: myad.scan(lambda c, _: (c * 0.5 + abs(x), None), x, None, 3)[0])({0})",
+)
+
+
+def loops(d: Draft) -> None:
+    x = d.floating(1)
     if len(d.values[x]):
-        d.add("take", f"myad.take({{0}}, np.array([0, {len(d.values[x]) - 1}]))", x)
+        d.add("loop", d.rng.choice(LOOPS), x)
+
+
+def branches(d: Draft) -> None:
+    p = d.pick(lambda v: v.dtype == bool and v.ndim == 0, tuple, bool)
+    text = "myad.cond({0}, lambda x: myad.sin(x), lambda x: x * 2.0, {1})"
+    d.add("cond", text, p, d.floating())
 
 
 NAMED_UNARY = (
@@ -363,9 +407,13 @@ def named_binary(d: Draft) -> None:
         x = d.new(d.shape(), d.dtype)
         d.add(name, f"{{0}} % {d.rng.choice((0.75, -1.5, 2))}", x)
         return
-    # the logarithm of a sum near 1 has lost the digits that its terms were rounded in
-    text = "myad.{}(abs({{0}}), abs({{1}}))" if name == "logaddexp" else "myad.{}({{0}}, {{1}})"
-    d.add(name, text.format(name), x, d.partner(x))
+    texts = {
+        # the logarithm of a sum near 1 has lost the digits that its terms were rounded in
+        "logaddexp": ("myad.logaddexp(abs({0}), abs({1}))",),
+        # on the left, the angle jumps with the sign of a zero
+        "arctan2": ("myad.arctan2(abs({0}) + 0.25, {1})", "myad.arctan2({0}, abs({1}) + 0.25)"),
+    }.get(name, (f"myad.{name}({{0}}, {{1}})",))
+    d.add(name, d.rng.choice(texts), x, d.partner(x))
 
 
 def rearranged(d: Draft) -> None:
@@ -406,6 +454,6 @@ OPERATIONS: dict[Callable[[Draft], None], float] = {
     unary: 10, guarded: 4, simple: 6, binary: 18, power: 2, comparison: 4, where: 5, cast: 6,
     reduction: 8, softmax: 3, reshape: 5, transpose: 4, broadcast: 3, index: 6, concatenate: 4,
     stack: 2, pad: 3, matmul: 6, einsum: 3, conv2d: 2, pooling: 2.5, classes: 2,
-    random_numbers: 1.5, take: 0.1, product: 3, convolution: 2, named_unary: 6, named_binary: 4,
-    rearranged: 6, matrices: 2, places: 1,
+    random_numbers: 1.5, items: 3, sorting: 1, loops: 2, branches: 1, product: 3, convolution: 2,
+    named_unary: 6, named_binary: 4, rearranged: 6, matrices: 2, places: 1,
 }  # fmt: skip

@@ -97,7 +97,8 @@ class Call:
         self._leaves, self._structure = flatten(self._moving)
         tensors = [leaf for leaf in self._leaves if type(leaf) is Tensor]
         self.is_boxed = bool(tensors)
-        inside = is_tracing() or any(isinstance(x.value, AbstractValue) for x in tensors)
+        inside = is_tracing() or thread_state.stage is not None
+        inside = inside or any(isinstance(x.value, AbstractValue) for x in tensors)
         self.is_followed = inside or any(x.tracked & thread_state.active for x in tensors)
 
     @property

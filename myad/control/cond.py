@@ -90,8 +90,8 @@ def cond(
         ([spec_of(next(rest)) for _ in leaves(operand)], flatten(operand)[1])
         for operand in operands_
     ]
-    yes, theirs, nesting = record(true_fun, given)
-    no, others, other_nesting = record(false_fun, given)
+    yes, theirs, nesting = record(true_fun, given, "all")
+    no, others, other_nesting = record(false_fun, given, "all")
     if nesting != other_nesting:
         raise TreeError(f"cond: the branches return {nesting} and {other_nesting}.")
     if yes.outputs != no.outputs:

@@ -158,7 +158,7 @@ def scan(
     turns = _length(moved, length)
     rows = [Spec(tuple(x.shape[1:]), x.dtype) for x in moved]
     given = [(list(map(spec_of, carry)), nesting), (rows, rows_nesting)]
-    body, foreign, structure = record(f, given)
+    body, foreign, structure = record(f, given, "own" if turns else "routines")
     if structure.kind is not tuple or len(structure.children) != 2:
         raise TreeError(f"scan: the function must return (carry, y), not {structure}.")
     check_carry("scan", nesting, structure.children[0], carry, body.outputs)

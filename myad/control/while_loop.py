@@ -90,7 +90,7 @@ def while_loop(
     (answer,) = condition.outputs if told == LEAF else (None,)
     if answer is None or answer.shape != () or answer.dtype != bool:
         raise DTypeError(f"while_loop: cond_fun must return one boolean, not {answer or told}.")
-    body, constants, structure = record(body_fun, given)
+    body, constants, structure = record(body_fun, given, "routines")
     check_carry("while_loop", nesting, structure, carry, body.outputs)
     results = While(condition, body, len(carry))(*carry, *asked, *constants)
     return unflatten(nesting, results)

@@ -32,6 +32,8 @@ def _gather(code: RoutineCode, w: Writer) -> str:
     picked = out.buffer.shape[: len(out.buffer.shape) - len(rest)]
     with w.loops(picked) as counters:
         start = _place(w, code, x, indices, counters)
+        if not x.buffer.size:  # no place is inside
+            return ""
         behind = w.at("0", counters, out.strides[: len(picked)])
         w.copy(dtype, "%b0", start, x.strides[count:], dtype, f"%b{count + 2}", behind,
                out.strides[len(picked) :], rest)  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,10 @@ def fold_constants(program: Program) -> Program:
     """Steps on constants are carried out; products with 1, sums with 0 and empty moves vanish."""
 
     def replace(new: Program, step: Step, inputs: list[Variable]) -> Variable:
-        if inputs and all(v.value is not None for v in inputs):
+        if inputs and "nest" not in step.static and all(v.value is not None for v in inputs):
             arrays = [v.value for v in inputs]
-            return new.constant(np.asarray(step.op.value(*arrays, **step.static)))
+            with suppress(IndexError):  # which is for who gets there: it may never be reached
+                return new.constant(np.asarray(step.op.value(*arrays, **step.static)))
         same = _unchanged(step, inputs)
         return same if same is not None else new.append(step.op, inputs, step.static)
 

@@ -8,7 +8,7 @@ parameters complete.
 
 # ruff: noqa: F401 (what is imported here is what the package offers)
 
-from myad.ops import methods, protocols
+from myad.ops import joins, methods, protocols
 from myad.ops.accumulate import cumsum as cumsum
 from myad.ops.accumulate import diff as diff
 from myad.ops.accumulate import prod as prod

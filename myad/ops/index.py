@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from myad.core import Spec, composed, describe, primitive, routine
+from myad.core import Spec, describe, primitive, routine
 from myad.errors import DTypeError, ShapeError
 from myad.ops.specs import broadcast_shape, same_dtype
 
@@ -56,19 +56,6 @@ def _(*arrays, axis):
 def _(dz, z, *arrays, axis):
     edges = np.cumsum([0] + [x.shape[axis] for x in arrays]).tolist()
     return tuple(along(dz, axis, start, stop) for start, stop in pairwise(edges))
-
-
-@concatenate.kernel
-@composed
-def _(*arrays, axis):
-    # each array surrounded by zeros to the full size, and added up
-    edges = np.cumsum([0] + [x.shape[axis] for x in arrays]).tolist()
-    total = None
-    for x, start, stop in zip(arrays, edges, edges[1:], strict=False):
-        around = ((0, 0),) * axis, ((0, 0),) * (len(x.shape) - axis - 1)
-        part = pad(x, widths=(*around[0], (start, edges[-1] - stop), *around[1]), value=0.0)
-        total = part if total is None else total + part
-    return total
 
 
 def along(x, axis, start, stop):

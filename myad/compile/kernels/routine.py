@@ -9,6 +9,7 @@ calls the operation itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import indent
 from typing import Any
 
 from myad.compile.kernels.expr import Buffer, Choose, Load
@@ -67,6 +68,6 @@ class Routine(Kernel):
         inputs = ", ".join(b.name for b in self.inputs)
         text = f"{self.name}: {self.output.name} = {self.op.name}({inputs})"
         for number, (plan, _) in enumerate(self.parts):
-            inner = "\n".join(f"    {kernel}" for kernel in plan.kernels)
+            inner = indent("\n".join(map(str, plan.kernels)), "    ")
             text += f"\n  body {number}:\n{inner}"
         return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from textwrap import indent
 
 import numpy as np
 
@@ -31,4 +32,8 @@ class RoutineCode(LoopCode):
         window(self.routine.output)[...] = self.routine.op.value(*inputs, **self.routine.static)
 
     def __str__(self) -> str:
-        return str(self.routine)
+        inputs = ", ".join(f"{s.name}:{s.dtype}[{s.size}]" for s in self.storages)
+        text = f"{self.name}({inputs}):   # a routine"
+        for number, (plan, _) in enumerate(self.routine.parts):
+            text += f"\n  body {number}:\n{indent(plan.loops, '    ')}"
+        return text

@@ -58,15 +58,27 @@ def long_sums():
     return RandomProgram(seed=0, inputs=arrays, constants={}, lines=lines, outputs=["v0"])
 
 
-def test_the_checker_finds_results_that_are_off(monkeypatch):
+LINES = (
+    "myad.sin(x0)",
+    "myad.take(myad.exp(x0), np.array([1, 0]))",
+    "myad.scan(lambda c, x: (myad.tanh(c) + x, c), v0[0], myad.sin(v0))[1]",
+    "myad.vmap(lambda x: myad.cond(x > 1.0, lambda: myad.sin(x), lambda: myad.cos(x)))(x0)",
+)
+
+
+@pytest.mark.parametrize("text", LINES)
+def test_the_checker_finds_results_that_are_off(text, monkeypatch):
     """Machine code whose results are one in 10,000 million too large."""
+    program = hand_made(text)
+    program.outputs = ["v1"]
+    assert not check(program).failed
     right = checker.Function.native
 
     def native(self):
         return lambda *how: [v * (1 + 1e-10) for v in right(self)(*how)]
 
     monkeypatch.setattr(checker.Function, "native", native)
-    assert "native: result 0: 2 of 2 elements" in check(hand_made()).failed
+    assert "native: result 0: 2 of 2 elements" in check(program).failed
 
 
 def test_the_checker_finds_what_hangs_on_old_memory(monkeypatch):

@@ -137,7 +137,6 @@ def work(text: str, send: Send, wanted: Wanted) -> None:
 
 def _prove(question: Question) -> Proof:
     manifest = question.manifest
-    _check_ids(manifest)
     _check_processors(manifest)
     if manifest.data["dataset"] not in available():
         return Proof(missing=manifest.data["dataset"])
@@ -155,15 +154,6 @@ def _prove(question: Question) -> Proof:
     run = identity(manifest)
     ME.plans[run] = plan
     return Proof(run=run, machine=record)
-
-
-def _check_ids(manifest: Manifest) -> None:
-    """Ids become names of folders here."""
-    engines = {entry.name for entry in manifest.engines}
-    for planned in manifest.schedule:
-        expected = f"{'warmup' if planned.warmup else ''}{planned.block}-{planned.engine}"
-        if planned.id != expected or planned.engine not in engines:
-            raise UsageError(f"trial {planned.id!r} is none of this run.")
 
 
 def _check_processors(manifest: Manifest) -> None:
@@ -251,9 +241,9 @@ def _tidy(folder: Path, now: set[str]) -> None:
     for place in (folder / "trials").glob("*"):
         if place.name not in now:
             shutil.rmtree(place, ignore_errors=True)
-    oldest = time.time() - STALE_S
-    for other in ME.folder.glob("*"):
-        if other != folder and other.stat().st_mtime < oldest:
-            shutil.rmtree(other, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
+    oldest = folder.stat().st_mtime - STALE_S
+    for other in ME.folder.glob("*"):
+        if other.stat().st_mtime < oldest:
+            shutil.rmtree(other, ignore_errors=True)

@@ -60,6 +60,7 @@ NOTED = frozenset((
     "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONHASHSEED", "PYTHONOPTIMIZE",
     "PYTHONMALLOC", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONWARNINGS",
     "PYTHONDEVMODE", "PYTHONFAULTHANDLER", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES",
+    "MYAD_CACHE",
 ))  # fmt: skip
 # What an engine in a sandbox needs beside those: a secret that it never got cannot be given away.
 SANDBOXED = frozenset(["PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"])

@@ -47,7 +47,7 @@ def _workload(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-Seconds = Annotated[float, Field(ge=0, le=1e9), AfterValidator(_duration)]
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False), AfterValidator(_duration)]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

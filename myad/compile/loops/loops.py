@@ -111,6 +111,7 @@ class LoopBuilder:
         self.code = LoopCode(name, [], [], note)
         self._blocks: list[list[Statement]] = [self.code.body]
         self._known: list[dict[Any, Value]] = [{}]
+        self._read: dict[Storage, list[Any]] = {}  # keys of loads, to be forgotten at a store
 
     def use(self, storage: Storage) -> Storage:
         """Make `storage` an argument of the kernel."""
@@ -131,6 +132,8 @@ class LoopBuilder:
                 return known[key]
         result = Value(op, args, dtype, lanes, attrs)
         self._known[-1][key] = result
+        if op == "load":
+            self._read.setdefault(attrs["storage"], []).append(key)
         self._blocks[-1].append(result)
         return result
 
@@ -198,9 +201,9 @@ class LoopBuilder:
         self.use(storage)
         valid = value.lanes if valid is None else valid
         self._blocks[-1].append(Store(storage, address, value, stride, valid))
-        for known in self._known:  # what was read from there before may have changed
-            for key in [k for k, v in known.items() if v.attrs.get("storage") is storage]:
-                del known[key]
+        for key in self._read.pop(storage, ()):  # what was read from there may have changed
+            for known in self._known:
+                known.pop(key, None)
 
     def zero(self, storage: Storage) -> None:
         """Set all of `storage` to 0."""

@@ -39,6 +39,7 @@ class _Lowering(Access):
         self.extent = {axis: axis.size for axis in kernel.axes}
         self.finished: Value | None = None
         self.memo: dict[int, Value] = {}  # values of the parts of an expression at one point
+        self.plans: dict[int, tuple[Expr, list[Expr]]] = {}  # by identity of a kept expression
 
     def code(self) -> LoopCode:
         """The whole nest."""
@@ -263,17 +264,33 @@ class _Lowering(Access):
 
     def evaluate(self, expr: Expr) -> Value:
         """The value of `expr` at the current point."""
-        memo, waiting = self.memo, [expr]
+        memo = self.memo
+        plan = self.plans.get(id(expr))
+        if plan is None:  # the same order at each of the many points, but where a choice is made
+            nodes = self.ordered(expr)
+            if not any(isinstance(node, Choose) for node in nodes):
+                self.plans[id(expr)] = expr, nodes
+        else:
+            nodes = plan[1]
+        for node in nodes:
+            if id(node) not in memo:
+                memo[id(node)] = self.built(node)
+        return memo[id(expr)]
+
+    def ordered(self, expr: Expr) -> list[Expr]:
+        """The parts of `expr` that are needed here, operands first, and itself."""
+        seen: dict[int, Expr] = {}
+        waiting = [expr]
         while waiting:
             node = waiting[-1]
-            if id(node) not in memo:
-                missing = [part for part in self.operands(node) if id(part) not in memo]
+            if id(node) not in seen:
+                missing = [part for part in self.operands(node) if id(part) not in seen]
                 if missing:
                     waiting.extend(reversed(missing))
                     continue
-                memo[id(node)] = self.built(node)
+                seen[id(node)] = node
             waiting.pop()
-        return memo[id(expr)]
+        return list(seen.values())
 
     def operands(self, expr: Expr) -> tuple[Expr, ...]:
         """The parts of `expr` whose values it needs here."""

@@ -13,6 +13,7 @@ from harness.errors import RecordError
 from harness.records import store
 from harness.records.store import MANIFEST, RECORDS, read_run
 from harness.run import loop as runner
+from harness.run.ledger import StorageError
 from harness.run.trust import ForeignError
 
 BENCH = [sys.executable, "-m", "harness.cli"]
@@ -180,7 +181,7 @@ def test_folder_of_trials_made_a_link_stops_the_run_before_anything_is_removed(h
     (victim / "1-a" / "file").write_text("mine")
     shutil.rmtree(interrupted / "trials")
     (interrupted / "trials").symlink_to(victim)
-    with pytest.raises(runner.StorageError, match="'trials' is a link or a file, not a folder"):
+    with pytest.raises(StorageError, match="'trials' is a link or a file, not a folder"):
         runner.resume(home / "results", "r")
     assert (victim / "1-a" / "file").read_text() == "mine"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.machine.origin import seal
 from harness.records import store
 from harness.records.store import POINTS, RECORDS, read_run
 from harness.run import loop as runner
@@ -194,6 +195,7 @@ def test_resume_refuses_another_machine(home, fakes):
     manifest = store.read_manifest(folder)
     manifest.packages["numpy"] = "1.0"
     manifest.host["cpu"] = "Z80"
+    manifest.origin = seal(manifest)
     store.write_manifest(folder, manifest)
     with pytest.raises(runner.UsageError) as caught:
         runner.resume(home / "results", "r")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Described, Spec, primitive, routine
+from myad.core import Described, Spec, Tensor, primitive, routine
 from myad.ops.compare import astype
 from myad.ops.index import concatenate, strided_slice
 from myad.ops.shaping import reshape
@@ -181,3 +181,16 @@ def with_floats(values: Sequence[Any], floats: Sequence[Any]) -> list[Any]:
     """`values` with the floating-point ones replaced, in order, by `floats`."""
     rest = iter(floats)
     return [next(rest) if is_float(v) else v for v in values]
+
+
+def with_those(values: Sequence[Any], which: Sequence[bool], others: Sequence[Any]) -> list[Any]:
+    """`values` with those that `which` marks replaced, in order, by `others`."""
+    rest = iter(others)
+    return [next(rest) if marked else v for v, marked in zip(values, which, strict=True)]
+
+
+def followed(inputs: Sequence[Any]) -> list[bool]:
+    """Which of the inputs of a gradient rule want a gradient: floating-point ones that somebody
+    follows; all of them if nobody follows any, as where a rule is asked outside of a derivative."""
+    tracked = [type(x) is Tensor and bool(x.tracked) for x in inputs]
+    return [is_float(x) and (t or not any(tracked)) for x, t in zip(inputs, tracked, strict=True)]

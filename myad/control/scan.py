@@ -9,7 +9,15 @@ import numpy as np
 
 from myad.constants import as_constant
 from myad.control.body import Body, record, spec_of
-from myad.control.nest import Nest, Results, is_float, or_zeros, spread, with_floats
+from myad.control.nest import (
+    Nest,
+    Results,
+    followed,
+    is_float,
+    or_zeros,
+    with_floats,
+    with_those,
+)
 from myad.core import Spec, Tensor
 from myad.errors import DTypeError, OptionError, ShapeError, TreeError
 from myad.ops.specs import as_operand
@@ -81,7 +89,10 @@ class Scan(Nest):
         outputs = self.body.outputs
         rows = [d for d in given[self.carried : len(outputs)] if d is not None]
         more = [d for d in given[len(outputs) :] if d is not None]  # of the kept carries themselves
-        counts = [sum(map(is_float, part)) for part in (carry, xs, constants)]
+        # carries are followed from turn to turn, rows and constants only where somebody asks
+        asked = followed(inputs)[len(carry) :]
+        moves = [*map(is_float, carry), *asked]
+        first, second = sum(moves[: len(carry)]), sum(moves[: len(carry) + len(xs)])
 
         def back(carried: Any, moved: Any) -> Any:
             dcarry, sums = carried
@@ -89,23 +100,24 @@ class Scan(Nest):
             values = [*begun, *here, *constants]
 
             def floats_of(*moving: Any) -> list[Any]:
-                found = self.body(*with_floats(values, moving))
+                found = self.body(*with_those(values, moves, moving))
                 return [v for v in found if is_float(v)]
 
-            _, pullback = vjp(floats_of, *[v for v in values if is_float(v)])
+            _, pullback = vjp(floats_of, *[v for v, m in zip(values, moves, strict=True) if m])
             found = pullback([*dcarry, *dys])
-            first, second = counts[0], counts[0] + counts[1]
             dbegun = list(found[:first])
             if extra:
                 dbegun = [a + b for a, b in zip(dbegun, extra, strict=True)]
             sums = [a + b for a, b in zip(sums, found[second:], strict=True)]
             return (dbegun, sums), list(found[first:second])
 
-        zeros = [np.zeros(c.shape, c.dtype) for c in constants if is_float(c)]
+        summed = zip(constants, asked[len(xs) :], strict=True)
+        zeros = [np.zeros(c.shape, c.dtype) for c, is_asked in summed if is_asked]
         (dcarry, dconstants), dxs = scan(
             back, (ends, zeros), (stored, xs, rows, more), self.length, not self.reverse
         )
-        return spread([*dcarry, *dxs, *dconstants], inputs)
+        rest = iter([*dcarry, *dxs, *dconstants])
+        return [next(rest) if m else None for m in moves]
 
     def tangent(self, tangents: Sequence[Any], z: Any, inputs: Sequence[Any]) -> Any:
         carry, xs, constants = self.parts(inputs)

@@ -118,6 +118,23 @@ def test_loops_on_memory_full_of_anything_are_the_interpreters(machine, poison):
         np.testing.assert_allclose(module.read(module.outputs[0]), wanted, rtol=1e-12)
 
 
+def rows_summed(w, c, xs):
+    return myad.scan(lambda c, x: (myad.tanh(c + x @ w), c.sum()), c, xs)[1].sum()
+
+
+def one_side(w, c, xs):
+    return myad.cond(c[0, 0] > 0.0, lambda: (xs @ w).sum(), lambda: c.sum())
+
+
+@pytest.mark.parametrize("f", [rows_summed, one_side])
+def test_gradients_that_nobody_asks_for_are_not_computed(f):
+    """For the weights there is a product more than for the carry, for the rows one more still."""
+    c, xs = RNG.standard_normal((4, 5)), RNG.standard_normal((7, 4, 5))
+    plans = [myad.jit(myad.grad(f, by)).lower(W, c, xs).plan for by in (1, (0, 1), (0, 1, 2))]
+    products = [str(plan.loops).count(": for") for plan in plans]
+    assert products[0] < products[1] < products[2]
+
+
 def test_a_loop_is_a_loop():
     """The code of a thousand turns is as long as that of ten, but for how results are cut out."""
     sizes = [len(myad.jit(scanned).lower(W, C, np.zeros((turns, 5))).ir) for turns in (10, 1000)]

@@ -25,7 +25,7 @@ from myad.errors import (
     ShapeError,
     TraceError,
 )
-from myad.recording import LEAF_BIT, next_order, thread_state
+from myad.recording import LEAF_BIT, next_order, stages, thread_state
 
 ndarray = np.ndarray
 PRIMITIVES: dict[str, Primitive] = {}
@@ -124,17 +124,20 @@ class Primitive:
             if type(x) is not ndarray:
                 plain = False
             values.append(x)
-        if not boxed:
+        if not boxed and not (stages and self._waits()):
             try:
                 return self.value(*inputs, **static)
             except (AttributeError, ValueError, TypeError, IndexError) as fault:
                 return self._again(inputs, static, plain, fault)
-        if plain:
+        if plain and not stages:
             result = self._evaluate(values, static)
         else:
             inputs, values = _with_constants(inputs)
-            abstract = any(isinstance(value, AbstractValue) for value in values)
-            result = (self._record if abstract else self._evaluate)(values, static)
+            record = self._recorder(values)
+            if record is None:
+                result = self._evaluate(values, static)
+            else:
+                result = self._record(record, values, static)
         z = Tensor(result)
         if tracked:
             tracked &= thread_state.active
@@ -169,13 +172,27 @@ class Primitive:
                 break
         return result
 
-    def _record(self, values: list[Any], static: dict[str, Any]) -> AbstractValue:
+    def _recorder(self, values: list[Any]) -> Callable[..., AbstractValue] | None:
+        """Who notes the operation: the innermost whose values are read, or that stages it."""
+        abstract = [v for v in values if isinstance(v, AbstractValue)]
+        inner = max(abstract, key=lambda v: v.level, default=None)
+        stage = thread_state.stage
+        if stage is not None and stage.takes(self) and (inner is None or inner.level < stage.level):
+            return stage.append
+        return None if inner is None else inner.record
+
+    def _waits(self) -> bool:
+        """Whether it fails or never ends only if it is reached, and so may not be done now."""
+        return self.kernel_rule is routine and thread_state.stage is not None
+
+    def _record(
+        self, record: Callable[..., AbstractValue], values: list[Any], static: dict[str, Any]
+    ) -> AbstractValue:
         try:
             hash(tuple(static.values()))
         except TypeError:
             raise OptionError(f"{self.name}: cannot hash static parameters {static}") from None
-        abstract = [v for v in values if isinstance(v, AbstractValue)]
-        return max(abstract, key=lambda v: v.level).record(self, values, static)
+        return record(self, values, static)
 
     def _complete(self, static: dict[str, Any]) -> dict[str, Any]:
         complete = {**self._defaults, **static}
@@ -196,6 +213,19 @@ def composed(rule: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a kernel rule written with other primitives: `(*inputs, **static)` -> result."""
     rule.composed = True  # type: ignore[attr-defined]
     return rule
+
+
+class Described:
+    """A static parameter that is no plain value, but can say all that results hang on."""
+
+    def description(self) -> tuple[Any, ...]:
+        """Numbers, text, arrays, primitives, tuples of them, and others that are described."""
+        raise NotImplementedError
+
+
+def routine(*inputs: Any, **static: Any) -> Any:
+    """The kernel rule of an operation for which the compiler has a routine of its own."""
+    raise NotImplementedError
 
 
 class Tensor:

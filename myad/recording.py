@@ -7,7 +7,10 @@ Bit 0 belongs to leaves made with `requires_grad=True`; every running transforma
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 LEAF_BIT = 1
 _free_bits = [1 << 1]
@@ -18,12 +21,30 @@ next_level = count(1).__next__  # so are traces and the like: of two, the later 
 
 
 class _ThreadState(threading.local):
-    """`active` holds the bits of those for whom operations are recorded at the moment."""
+    """`active` holds the bits of those for whom operations are recorded at the moment; `stage` is
+    the body being recorded that takes operations on what comes from outside too, if there is one.
+    """
 
     active = LEAF_BIT
+    stage: Any = None
 
 
 thread_state = _ThreadState()
+
+
+stages: list[None] = []  # as many as there are stages, of all threads: mostly none
+
+
+@contextmanager
+def staged(stage: Any) -> Iterator[None]:
+    """Context in which `stage` is the one of this thread."""
+    before, thread_state.stage = thread_state.stage, stage
+    stages.append(None)
+    try:
+        yield
+    finally:
+        stages.pop()
+        thread_state.stage = before
 
 
 def take_bit() -> int:

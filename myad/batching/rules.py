@@ -174,6 +174,12 @@ def _scatter_add(op: Primitive, items: list[Item], static: dict[str, Any], size:
     return op(full(x, size), *places, shape=(size, *static["shape"]))
 
 
+@rule("scatter_set")
+def _scatter_set(op: Primitive, items: list[Item], static: dict[str, Any], size: int) -> Any:
+    x, values, *indices = items
+    return op(full(x, size), full(values, size), *_places(indices, size, own=True))
+
+
 @rule("max_pool2d", "max_pool2d_gradient", "max_pool2d_pick", "sum_pool2d", "sum_pool2d_gradient",
       "interleave2d", "sparse_softmax_cross_entropy",
       "sparse_softmax_cross_entropy_gradient")  # fmt: skip

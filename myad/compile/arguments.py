@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from myad.compile.program.trace import is_tracing
-from myad.core import Tensor
+from myad.core import AbstractValue, Tensor
 from myad.errors import CompileError, OptionError
 from myad.recording import thread_state
 from myad.tree import flatten, named_leaves, unflatten
@@ -97,7 +97,9 @@ class Call:
         self._leaves, self._structure = flatten(self._moving)
         tensors = [leaf for leaf in self._leaves if type(leaf) is Tensor]
         self.is_boxed = bool(tensors)
-        self.is_followed = is_tracing() or any(x.tracked & thread_state.active for x in tensors)
+        inside = is_tracing() or thread_state.stage is not None
+        inside = inside or any(isinstance(x.value, AbstractValue) for x in tensors)
+        self.is_followed = inside or any(x.tracked & thread_state.active for x in tensors)
 
     @property
     def name(self) -> str:

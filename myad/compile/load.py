@@ -23,7 +23,7 @@ from myad.compile.store import store
 if TYPE_CHECKING:
     from myad.compile.loops.plan import Plan
 
-FORMAT = "1"  # of what is kept
+FORMAT = "2"  # of what is kept
 _SIZES = struct.Struct("<QQ")  # bytes of the facts, of the object code; constants follow
 
 

@@ -52,7 +52,7 @@ class Places:
     value from run to run, and the value that is written once: an array, a number everywhere, or
     None for zeros; `streams` how many inputs are the caller's rows; `collect` the number of the
     output that is kept of every step, if one is; `parts` how many threads could have work at
-    a time.
+    a time; `faults` where an index out of bounds is noted, None if none can be.
     """
 
     size: int
@@ -63,6 +63,7 @@ class Places:
     streams: int = 0
     collect: int | None = None
     parts: int = 1
+    faults: Place | None = None
 
     def reset(self, memory: Callable[[Place], np.ndarray]) -> None:
         """Set padding to zero, and write the constants and the borders that no kernel writes."""
@@ -90,6 +91,7 @@ def packed(places: Places) -> tuple[dict[str, Any], bytes]:
         for name in ("inputs", "outputs", "arrays")
     }
     facts: dict[str, Any] = {**lists, "lasting": lasting}
+    facts["faults"] = None if places.faults is None else table.setdefault(places.faults, len(table))
     facts |= {name: getattr(places, name) for name in ("size", "streams", "collect", "parts")}
     facts["places"] = [
         [p.dtype, p.given, p.shape, p.strides, p.size, p.offset, p.is_argument] for p in table
@@ -117,4 +119,5 @@ def unpacked(facts: dict[str, Any], blob: bytes) -> Places:
     return Places(
         facts["size"], lists["inputs"], lists["outputs"], lists["arrays"], lasting,
         facts["streams"], facts["collect"], int(facts["parts"]),
+        None if facts["faults"] is None else table[facts["faults"]],
     )  # fmt: skip

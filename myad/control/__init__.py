@@ -4,6 +4,7 @@ In: functions of trees of arrays, recorded once as a `Body`; what they close ove
 Out: one primitive each (`nested`), with derivatives, which the compiler turns into a native loop.
 """
 
+from myad.control import elimination  # noqa: F401 (kernel rules of linear algebra)
 from myad.control.cond import cond
 from myad.control.custom import checkpoint, custom_jvp, custom_vjp
 from myad.control.scan import fori_loop, scan

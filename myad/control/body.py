@@ -7,12 +7,13 @@ trace around this one, becomes a further input; any other array is a constant.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from myad.core import AbstractValue, Primitive, Spec, Tensor
-from myad.recording import next_level
+from myad.core import AbstractValue, Described, Primitive, Spec, Tensor, routine
+from myad.recording import next_level, staged
 from myad.tree import Structure, flatten, unflatten
 
 
@@ -37,15 +38,15 @@ class _Step(NamedTuple):
     output: int
 
 
-class Body:
+class Body(Described):
     """Steps from inputs to outputs, in an order in which they can run.
 
     Fields: `inputs`, `outputs` their shapes and dtypes, the inputs being the arguments and then
     what the function closed over; `_given` places of what is no argument: constants, by place.
     """
 
-    def __init__(self, arguments: Sequence[Spec]) -> None:
-        self.level = next_level()
+    def __init__(self, arguments: Sequence[Spec], stages: str = "own") -> None:
+        self.level, self._stages = next_level(), stages
         self.arguments = [Slot(self, spec, n) for n, spec in enumerate(arguments)]
         self.steps: list[_Step] = []
         self.constants: dict[int, Any] = {}
@@ -56,6 +57,17 @@ class Body:
         self._results: list[int] = []
         self.inputs: list[Spec] = []
         self.outputs: list[Spec] = []
+
+    def description(self) -> tuple[Any, ...]:
+        """Steps, by the places of what they read and make."""
+        steps = [(op, places, tuple(sorted(static.items())), output)
+                 for op, places, static, output in self.steps]  # fmt: skip
+        inputs = [(s.shape, s.dtype) for s in self.inputs]
+        return inputs, self._entries, self._results, list(self.constants.items()), steps
+
+    def takes(self, op: Primitive) -> bool:
+        """Whether an operation on what comes from outside is a step of it; see `record`."""
+        return self._stages == "all" or op.kernel_rule is routine
 
     def append(self, op: Primitive, inputs: list[Any], static: dict[str, Any]) -> Slot:
         """Add a step; the shape rule of `op` checks it."""
@@ -139,18 +151,24 @@ def spec_of(x: Any) -> Spec:
 
 
 def record(
-    function: Callable[..., Any], arguments: Sequence[tuple[Sequence[Spec], Structure]]
-) -> tuple[Body, list[Tensor], Structure]:
+    function: Callable[..., Any], arguments: Sequence[tuple[Sequence[Spec], Structure]],
+    stages: str = "own",
+) -> tuple[Body, list[Tensor], Structure]:  # fmt: skip
     """`function` recorded on `arguments`: for each the shapes of its leaves, and its structure.
+
+    What it does with nothing but values from outside is done there and then, once, however often
+    the body runs. `stages` says what waits for the body all the same: nothing ("own"); what may
+    fail or never end, in a body that may never run ("routines"); or everything ("all").
 
     Returns: the body, whose arguments are the leaves in a row; what else it reads, as tensors; and
         the structure of the result.
     """
-    body = Body([spec for specs, _ in arguments for spec in specs])
+    body = Body([spec for specs, _ in arguments for spec in specs], stages)
     slots = iter(body.arguments)
     trees = [
         unflatten(structure, [Tensor(next(slots)) for _ in specs]) for specs, structure in arguments
     ]
-    results, structure = flatten(function(*trees))
+    with staged(body) if stages != "own" else nullcontext():
+        results, structure = flatten(function(*trees))
     tensors = [z if type(z) is Tensor else Tensor(z) for z in results]
     return body, body.close(tensors), structure

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from myad.control.body import Body, record, spec_of
-from myad.control.nest import Nest, Results, is_float, or_zeros, spread, with_floats
+from myad.control.nest import Nest, Results, followed, is_float, or_zeros, with_those
 from myad.control.scan import operands
 from myad.errors import DTypeError, TreeError
 from myad.transforms import jvp, vjp
@@ -32,35 +32,47 @@ class Branch(Nest):
         own = len(self.yes.inputs) - self.operands
         return [*shared, *rest[:own]], [*shared, *rest[own:]]
 
+    def description(self) -> tuple[Any, ...]:
+        """What is done in either case."""
+        return self.operands, self.yes, self.no
+
+    def bodies(self) -> list[tuple[Any, int, bool, bool]]:
+        return [(self.yes, 0, False, False), (self.no, 0, False, False)]
+
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         yes, no = self.inputs_of(inputs)
         return self.yes.evaluate(*yes) if inputs[0] else self.no.evaluate(*no)
 
-    def body_of(self, inputs: Sequence[Any], side: bool) -> Callable[..., list[Any]]:
-        """The floating-point results of one side as a function of all floating-point inputs."""
+    def body_of(
+        self, inputs: Sequence[Any], which: Sequence[bool], side: bool
+    ) -> Callable[..., list[Any]]:
+        """The floating-point results of one side as a function of the inputs `which` marks."""
 
         def of_floats(*moving: Any) -> list[Any]:
-            yes, no = self.inputs_of(with_floats(inputs, moving))
+            yes, no = self.inputs_of(with_those(inputs, which, moving))
             found = self.yes(*yes) if side else self.no(*no)
             return [v for v in found if is_float(v)]
 
         return of_floats
 
     def gradient(self, dz: Any, z: Any, inputs: Sequence[Any]) -> Sequence[Any]:
-        moving = [x for x in inputs if is_float(x)]
+        moves = followed(inputs)
+        moving = [x for x, m in zip(inputs, moves, strict=True) if m]
         seeds = self.results.floats(dz)
 
         def side(which: bool) -> Callable[..., Any]:
-            return lambda: list(vjp(self.body_of(inputs, which), *moving)[1](seeds))
+            return lambda: list(vjp(self.body_of(inputs, moves, which), *moving)[1](seeds))
 
-        return spread(cond(inputs[0], side(True), side(False)), inputs)
+        found = iter(cond(inputs[0], side(True), side(False)))
+        return [next(found) if m else None for m in moves]
 
     def tangent(self, tangents: Sequence[Any], z: Any, inputs: Sequence[Any]) -> Any:
+        moves = list(map(is_float, inputs))
         moving = tuple([x for x in inputs if is_float(x)])
         pushed = tuple(or_zeros(tangents, inputs))
 
         def side(which: bool) -> Callable[..., Any]:
-            return lambda: jvp(self.body_of(inputs, which), moving, pushed)[1]
+            return lambda: jvp(self.body_of(inputs, moves, which), moving, pushed)[1]
 
         return self.results.joined(cond(inputs[0], side(True), side(False)))
 
@@ -83,8 +95,8 @@ def cond(
         ([spec_of(next(rest)) for _ in leaves(operand)], flatten(operand)[1])
         for operand in operands_
     ]
-    yes, theirs, nesting = record(true_fun, given)
-    no, others, other_nesting = record(false_fun, given)
+    yes, theirs, nesting = record(true_fun, given, "all")
+    no, others, other_nesting = record(false_fun, given, "all")
     if nesting != other_nesting:
         raise TreeError(f"cond: the branches return {nesting} and {other_nesting}.")
     if yes.outputs != no.outputs:

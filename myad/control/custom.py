@@ -23,13 +23,24 @@ Function = Callable[..., Any]
 class Inline(Nest):
     """A body that runs once: the compiler writes it out where it stands."""
 
+    inline = True
+
     def __init__(self, body: Body) -> None:
         super().__init__()
         self.body = body
         self.results = Results(body.outputs)
 
+    def description(self) -> tuple[Any, ...]:
+        """The body: rules of derivatives have been used by then."""
+        return (self.body,)
+
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         return self.body.evaluate(*inputs)
+
+    def written_out(self, floating: bool, *inputs: Any) -> Any:
+        """The result of `nested` or of `nested_integers`, by the operations inside."""
+        found = [z for z in self.body(*inputs) if is_float(z) == floating]
+        return self.results.joined(found, floating)
 
 
 class Checkpoint(Inline):

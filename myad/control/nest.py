@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from myad.core import Spec, primitive
+from myad.core import Described, Spec, Tensor, primitive, routine
 from myad.ops.compare import astype
 from myad.ops.index import concatenate, strided_slice
 from myad.ops.shaping import reshape
@@ -49,10 +49,11 @@ class Results:
         ]
         return np.concatenate([np.empty(0, dtype), *parts])
 
-    def joined(self, floats: Sequence[Any]) -> Any:
-        """Tensors or arrays, one for each floating-point result, as their flat array."""
-        parts = [reshape(astype(x, self.dtype), shape=(math.prod(x.shape),)) for x in floats]
-        return concatenate(*parts, axis=0) if parts else np.empty(0, self.dtype)
+    def joined(self, found: Sequence[Any], floating: bool = True) -> Any:
+        """Tensors or arrays, one for each floating-point (or other) result, as their flat array."""
+        dtype = self.dtype if floating else WHOLE
+        parts = [reshape(astype(x, dtype), shape=(math.prod(x.shape),)) for x in found]
+        return concatenate(*parts, axis=0) if parts else np.empty(0, dtype)
 
     def cut(self, flat: Any, number: int) -> Any:
         """Result `number`, out of the flat array that holds it."""
@@ -66,13 +67,20 @@ class Results:
         return [self.cut(flat, n) for n, s in enumerate(self.specs) if s.dtype.kind == "f"]
 
 
-class Nest:
+class Nest(Described):
     """What is inside of a loop or a branch: a static parameter of `nested`, told by identity."""
 
     results: Results
+    inline = False  # whether the compiler writes it out where it stands
+    is_endless = False  # whether only the data say when it ends
 
     def __init__(self) -> None:
         self._last: tuple[tuple[Any, ...], list[np.ndarray]] | None = None
+
+    def bodies(self) -> list[tuple[Any, int, bool, bool]]:
+        """What the compiler plans: each body, how many of its first inputs its first outputs take
+        the place of, whether all outputs are wanted, and whether inputs must lie row by row."""
+        raise NotImplementedError
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """The results for arrays."""
@@ -130,6 +138,10 @@ def _(*inputs, nest):
     return Spec((nest.results.sizes[False],), WHOLE)
 
 
+nested.kernel(routine)
+nested_integers.kernel(routine)
+
+
 @nested.gradient
 def _(dz, z, *inputs, nest):
     return nest.gradient(dz, z, inputs)
@@ -169,3 +181,16 @@ def with_floats(values: Sequence[Any], floats: Sequence[Any]) -> list[Any]:
     """`values` with the floating-point ones replaced, in order, by `floats`."""
     rest = iter(floats)
     return [next(rest) if is_float(v) else v for v in values]
+
+
+def with_those(values: Sequence[Any], which: Sequence[bool], others: Sequence[Any]) -> list[Any]:
+    """`values` with those that `which` marks replaced, in order, by `others`."""
+    rest = iter(others)
+    return [next(rest) if marked else v for v, marked in zip(values, which, strict=True)]
+
+
+def followed(inputs: Sequence[Any]) -> list[bool]:
+    """Which of the inputs of a gradient rule want a gradient: floating-point ones that somebody
+    follows; all of them if nobody follows any, as where a rule is asked outside of a derivative."""
+    tracked = [type(x) is Tensor and bool(x.tracked) for x in inputs]
+    return [is_float(x) and (t or not any(tracked)) for x, t in zip(inputs, tracked, strict=True)]

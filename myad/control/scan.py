@@ -7,8 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from myad.constants import as_constant
 from myad.control.body import Body, record, spec_of
-from myad.control.nest import Nest, Results, is_float, or_zeros, spread, with_floats
+from myad.control.nest import (
+    Nest,
+    Results,
+    followed,
+    is_float,
+    or_zeros,
+    with_floats,
+    with_those,
+)
 from myad.core import Spec, Tensor
 from myad.errors import DTypeError, OptionError, ShapeError, TreeError
 from myad.ops.specs import as_operand
@@ -44,6 +53,14 @@ class Scan(Nest):
         a, b = self.carried, self.carried + self.moved
         return list(inputs[:a]), list(inputs[a:b]), list(inputs[b:])
 
+    def description(self) -> tuple[Any, ...]:
+        """How often, and what is done."""
+        how = self.carried, self.moved, self.length, self.reverse, self.keep
+        return *how, self.body
+
+    def bodies(self) -> list[tuple[Any, int, bool, bool]]:
+        return [(self.body, self.carried, False, False)]
+
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         carry, xs, constants = self.parts(inputs)
         rows = [np.empty(s.shape, s.dtype) for s in self.results.specs[self.carried :]]
@@ -72,7 +89,10 @@ class Scan(Nest):
         outputs = self.body.outputs
         rows = [d for d in given[self.carried : len(outputs)] if d is not None]
         more = [d for d in given[len(outputs) :] if d is not None]  # of the kept carries themselves
-        counts = [sum(map(is_float, part)) for part in (carry, xs, constants)]
+        # carries are followed from turn to turn, rows and constants only where somebody asks
+        asked = followed(inputs)[len(carry) :]
+        moves = [*map(is_float, carry), *asked]
+        first, second = sum(moves[: len(carry)]), sum(moves[: len(carry) + len(xs)])
 
         def back(carried: Any, moved: Any) -> Any:
             dcarry, sums = carried
@@ -80,23 +100,24 @@ class Scan(Nest):
             values = [*begun, *here, *constants]
 
             def floats_of(*moving: Any) -> list[Any]:
-                found = self.body(*with_floats(values, moving))
+                found = self.body(*with_those(values, moves, moving))
                 return [v for v in found if is_float(v)]
 
-            _, pullback = vjp(floats_of, *[v for v in values if is_float(v)])
+            _, pullback = vjp(floats_of, *[v for v, m in zip(values, moves, strict=True) if m])
             found = pullback([*dcarry, *dys])
-            first, second = counts[0], counts[0] + counts[1]
             dbegun = list(found[:first])
             if extra:
                 dbegun = [a + b for a, b in zip(dbegun, extra, strict=True)]
             sums = [a + b for a, b in zip(sums, found[second:], strict=True)]
             return (dbegun, sums), list(found[first:second])
 
-        zeros = [np.zeros(c.shape, c.dtype) for c in constants if is_float(c)]
+        summed = zip(constants, asked[len(xs) :], strict=True)
+        zeros = [np.zeros(c.shape, c.dtype) for c, is_asked in summed if is_asked]
         (dcarry, dconstants), dxs = scan(
             back, (ends, zeros), (stored, xs, rows, more), self.length, not self.reverse
         )
-        return spread([*dcarry, *dxs, *dconstants], inputs)
+        rest = iter([*dcarry, *dxs, *dconstants])
+        return [next(rest) if m else None for m in moves]
 
     def tangent(self, tangents: Sequence[Any], z: Any, inputs: Sequence[Any]) -> Any:
         carry, xs, constants = self.parts(inputs)
@@ -133,7 +154,8 @@ def scan(
     Args:
         f: pure; takes and returns trees (see `myad.tree`); the carry keeps its nesting, shapes and
             dtypes. It is called once, on shapes; it may close over tensors.
-        init: the carry at the start.
+        init: the carry at the start. A Python float takes the first floating-point type among the
+            other leaves of the carry and those of `xs`.
         xs: a tree of arrays (T, …) whose rows are the x; None if there are none.
         length: T, needed only without `xs`.
         reverse: take the rows, and fill those of the result, from the last to the first.
@@ -143,12 +165,12 @@ def scan(
     Raises: TreeError, ShapeError or DTypeError for a carry that comes back otherwise than it went
         in, and for rows of unequal number.
     """
-    carry, nesting = operands(init)
     moved, rows_nesting = operands(xs)
+    carry, nesting = operands(init, moved)
     turns = _length(moved, length)
     rows = [Spec(tuple(x.shape[1:]), x.dtype) for x in moved]
     given = [(list(map(spec_of, carry)), nesting), (rows, rows_nesting)]
-    body, foreign, structure = record(f, given)
+    body, foreign, structure = record(f, given, "own" if turns else "routines")
     if structure.kind is not tuple or len(structure.children) != 2:
         raise TreeError(f"scan: the function must return (carry, y), not {structure}.")
     check_carry("scan", nesting, structure.children[0], carry, body.outputs)
@@ -168,10 +190,15 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[..., Any], init_val: An
     return scan(step, init_val, np.arange(lower, max(lower, upper), dtype=np.int32))[0]
 
 
-def operands(tree: Any) -> tuple[list[Any], Any]:
-    """The leaves of `tree` as arrays or tensors, and its structure."""
+def operands(tree: Any, beside: Sequence[Any] = ()) -> tuple[list[Any], Any]:
+    """The leaves of `tree` as arrays or tensors, and its structure.
+
+    A Python float takes the first floating-point type of the other leaves and of those `beside`.
+    """
     found, structure = flatten(tree)
-    return [as_operand(x) for x in found], structure
+    known = [x.dtype for x in (*found, *beside) if isinstance(x, Tensor | np.ndarray | np.generic)]
+    floats = [dtype for dtype in known if dtype.kind == "f"]
+    return [as_constant(x, floats) if type(x) is float else as_operand(x) for x in found], structure
 
 
 def check_carry(

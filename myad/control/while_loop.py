@@ -21,6 +21,8 @@ class While(Nest):
     Inputs: the carry, the constants of the condition, those of the body. Results: the carry.
     """
 
+    is_endless = True
+
     def __init__(self, condition: Body, body: Body, carried: int) -> None:
         super().__init__()
         self.condition, self.body, self.carried = condition, body, carried
@@ -30,6 +32,13 @@ class While(Nest):
         """The carry, the condition's constants and the body's."""
         a, b = self.carried, len(self.condition.inputs)
         return list(inputs[:a]), list(inputs[a:b]), list(inputs[b:])
+
+    def description(self) -> tuple[Any, ...]:
+        """Until when, and what is done."""
+        return self.carried, self.condition, self.body
+
+    def bodies(self) -> list[tuple[Any, int, bool, bool]]:
+        return [(self.condition, 0, True, True), (self.body, self.carried, True, True)]
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         carry, asked, constants = self.parts(inputs)
@@ -81,7 +90,7 @@ def while_loop(
     (answer,) = condition.outputs if told == LEAF else (None,)
     if answer is None or answer.shape != () or answer.dtype != bool:
         raise DTypeError(f"while_loop: cond_fun must return one boolean, not {answer or told}.")
-    body, constants, structure = record(body_fun, given)
+    body, constants, structure = record(body_fun, given, "routines")
     check_carry("while_loop", nesting, structure, carry, body.outputs)
     results = While(condition, body, len(carry))(*carry, *asked, *constants)
     return unflatten(nesting, results)

@@ -8,7 +8,7 @@ parameters complete.
 
 # ruff: noqa: F401 (what is imported here is what the package offers)
 
-from myad.ops import methods, protocols
+from myad.ops import joins, methods, protocols
 from myad.ops.accumulate import cumsum as cumsum
 from myad.ops.accumulate import diff as diff
 from myad.ops.accumulate import prod as prod
@@ -36,6 +36,9 @@ from myad.ops.arithmetic import reciprocal as reciprocal
 from myad.ops.arithmetic import remainder as mod
 from myad.ops.arithmetic import square as square
 from myad.ops.arithmetic import subtract as subtract
+from myad.ops.at import at as at
+from myad.ops.at import dynamic_slice as dynamic_slice
+from myad.ops.at import dynamic_update_slice as dynamic_update_slice
 from myad.ops.compare import astype as cast
 from myad.ops.compare import chosen as where
 from myad.ops.compare import clip as clip
@@ -55,6 +58,7 @@ from myad.ops.diagonals import diagonal as diagonal
 from myad.ops.diagonals import trace as trace
 from myad.ops.diagonals import tril as tril
 from myad.ops.diagonals import triu as triu
+from myad.ops.einsum import einsum as einsum
 from myad.ops.exponentials import exp2 as exp2
 from myad.ops.exponentials import expm1 as expm1
 from myad.ops.exponentials import log1p as log1p
@@ -94,7 +98,6 @@ from myad.ops.pool import average_pooling2d as average_pooling2d
 from myad.ops.pool import max_pooling2d as max_pooling2d
 from myad.ops.products import cross as cross
 from myad.ops.products import dot as dot
-from myad.ops.products import einsum as einsum
 from myad.ops.products import kron as kron
 from myad.ops.products import outer as outer
 from myad.ops.products import tensordot as tensordot

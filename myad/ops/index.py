@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from myad.core import Spec, composed, describe, primitive
+from myad.core import Spec, describe, primitive, routine
 from myad.errors import DTypeError, ShapeError
 from myad.ops.specs import broadcast_shape, same_dtype
 
@@ -56,19 +56,6 @@ def _(*arrays, axis):
 def _(dz, z, *arrays, axis):
     edges = np.cumsum([0] + [x.shape[axis] for x in arrays]).tolist()
     return tuple(along(dz, axis, start, stop) for start, stop in pairwise(edges))
-
-
-@concatenate.kernel
-@composed
-def _(*arrays, axis):
-    # each array surrounded by zeros to the full size, and added up
-    edges = np.cumsum([0] + [x.shape[axis] for x in arrays]).tolist()
-    total = None
-    for x, start, stop in zip(arrays, edges, edges[1:], strict=False):
-        around = ((0, 0),) * axis, ((0, 0),) * (len(x.shape) - axis - 1)
-        part = pad(x, widths=(*around[0], (start, edges[-1] - stop), *around[1]), value=0.0)
-        total = part if total is None else total + part
-    return total
 
 
 def along(x, axis, start, stop):
@@ -182,7 +169,7 @@ def gather(x, *indices):
 
 @gather.shape
 def _(x, *indices):
-    _check_indices("gather", indices)
+    check_indices("gather", indices)
     if len(indices) > len(x.shape):
         raise ShapeError(f"gather: {len(indices)} indices for the shape {tuple(x.shape)}.")
     picked = broadcast_shape("gather", *indices)
@@ -204,11 +191,15 @@ def scatter_add(x, *indices, shape):
 
 @scatter_add.shape
 def _(x, *indices, shape):
-    _check_indices("scatter_add", indices)
+    check_indices("scatter_add", indices)
     picked = gather.shape_rule(Spec(tuple(shape), x.dtype), *indices).shape
     if picked != tuple(x.shape):
         raise ShapeError(f"scatter_add: {tuple(x.shape)} given for places of shape {picked}.")
     return Spec(tuple(shape), x.dtype)
+
+
+gather.kernel(routine)
+scatter_add.kernel(routine)
 
 
 @scatter_add.gradient
@@ -216,7 +207,8 @@ def _(dz, z, x, *indices, shape):
     return (gather(dz, *indices), *[None] * len(indices))
 
 
-def _check_indices(name, indices):
+def check_indices(name, indices):
+    """Raise DTypeError unless all indices are integers."""
     if any(i.dtype.kind not in "iu" for i in indices):
         raise DTypeError(f"{name}: indices must be integers.{describe(*indices)}")
 

@@ -55,6 +55,7 @@ def _special_methods(public: Mapping[str, Function]) -> dict[str, Any]:
         "__neg__": lambda x: public["negative"](x),
         "__abs__": lambda x: public["absolute"](x),
         "__getitem__": getitem,
+        "at": property(lambda x: public["at"](x)),
         "astype": public["cast"],
         "transpose": transpose,
         "flatten": lambda x: public["reshape"](x, -1),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from myad.constants import as_weak
-from myad.core import Spec, Tensor, primitive
+from myad.core import AbstractValue, Spec, Tensor, primitive
 from myad.errors import BoundsError, DTypeError, ShapeError, TraceError
 from myad.ops.index import concatenate, gather, pad, strided_slice, transpose
 from myad.ops.specs import as_operand, normalize_axis
@@ -41,24 +41,58 @@ def _(k, x, *, shape):
 
 
 def getitem(x: Any, index: Any) -> Any:
-    """x[index] for integers, slices, `...`, None, or integer or boolean arrays on leading axes."""
+    """x[index] for integers, slices, `...`, None, and arrays of integers or booleans.
+
+    Arrays that stand on the leading axes alone are one `gather`; otherwise their axes are moved to
+    the front, and the result's to where NumPy has them.
+    """
+    arrays = index_arrays(x, index)
+    if arrays is not None:
+        return gather(x, *arrays)
+    parts = _parts(index)
+    if any(map(_is_array, parts)):
+        return _mixed(x, parts)
+    shape, place = basic_index(tuple(x.shape), index)
+    z = strided_slice(x, **place)
+    return z if z.shape == shape else reshape(z, shape=shape)
+
+
+def _parts(index: Any) -> tuple[Any, ...]:
+    """The index as a tuple, tensors as their arrays where these are known."""
     index = index if isinstance(index, tuple) else (index,)
-    index = tuple([i.value if type(i) is Tensor else i for i in index])
-    for i in index:
-        if hasattr(i, "dtype") and not isinstance(i, np.ndarray | np.generic):
-            raise TraceError(
-                f"indexing: the index {i} is being traced, and only the data know which elements it"
-                " picks. Use operations (`where`, `one_hot`, ...) or an array that is constant."
-            )
-    arrays = [isinstance(i, np.ndarray | list) for i in index]
-    if any(arrays):
-        if not all(arrays):
-            raise ShapeError(
-                "indexing: arrays of integers cannot be mixed with slices, `...` or numbers;"
-                " index twice, or use take(x, indices, axis)."
-            )
-        return gather(x, *_integer_arrays([_index_array(i) for i in index], x.shape))
-    return _basic_index(x, index)
+    known = [type(i) is Tensor and not isinstance(i.value, AbstractValue) for i in index]
+    return tuple([i.value if k else i for i, k in zip(index, known, strict=True)])
+
+
+def _is_array(part: Any) -> bool:
+    return isinstance(part, np.ndarray | list | Tensor)
+
+
+def index_arrays(x: Any, index: Any) -> list[Any] | None:
+    """The indices of `gather`, if `index` is made of arrays alone."""
+    parts = _parts(index)
+    if not parts or not all(map(_is_array, parts)):
+        return None
+    return _integer_arrays([_index_array(i) for i in parts], tuple(x.shape))
+
+
+def _mixed(x: Any, parts: tuple[Any, ...]) -> Any:
+    """Arrays and numbers on some axes, slices and new axes on the others."""
+    if any(_is_array(i) and np.dtype(getattr(i, "dtype", int)).kind == "b" for i in parts):
+        raise ShapeError("indexing: a mask cannot be mixed with slices or numbers; index twice.")
+    parts = _without_dots(parts, len(x.shape))
+    advanced = [n for n, i in enumerate(parts) if i is not None and not isinstance(i, slice)]
+    basic = tuple([slice(None) if n in advanced else i for n, i in enumerate(parts)])
+    shape, place = basic_index(tuple(x.shape), basic)
+    y = reshape(strided_slice(x, **place), shape=shape)
+    rest = [n for n in range(len(shape)) if n not in advanced]
+    indices = [_index_array(parts[n]) for n in advanced]
+    picked = gather(transpose(y, axes=(*advanced, *rest)), *indices)
+    lead = len(picked.shape) - len(rest)
+    together = advanced[-1] - advanced[0] == len(advanced) - 1
+    before = sum(n < advanced[0] for n in rest) if together else 0
+    order = (*range(lead, lead + before), *range(lead), *range(lead + before, len(picked.shape)))
+    return transpose(picked, axes=order)
 
 
 def _index_array(index: Any) -> Any:
@@ -67,47 +101,53 @@ def _index_array(index: Any) -> Any:
     return array.astype(np.intp) if isinstance(index, list) and array.size == 0 else array
 
 
-def _integer_arrays(arrays: list[np.ndarray], shape: tuple[int, ...]) -> list[np.ndarray]:
-    found: list[np.ndarray] = []
+def _integer_arrays(arrays: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    found: list[Any] = []
     for a in arrays:
         if a.dtype != bool:
             found.append(a)
             continue
-        covered = tuple(shape[len(found) : len(found) + a.ndim])
-        if a.shape != covered or not a.ndim:
-            raise ShapeError(f"indexing: a mask {a.shape} for axes of lengths {covered}.")
+        covered = tuple(shape[len(found) : len(found) + len(a.shape)])
+        if tuple(a.shape) != covered or not a.shape:
+            raise ShapeError(f"indexing: a mask {tuple(a.shape)} for axes of lengths {covered}.")
+        if type(a) is Tensor:
+            raise TraceError(
+                "indexing: how many elements a mask picks is not known while tracing; use where()."
+            )
         found += np.nonzero(a)
     return found
 
 
-def _basic_index(x: Any, index: tuple[Any, ...]) -> Any:
-    ndim = len(x.shape)
+def _without_dots(index: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
+    """`index` with as many full slices as there are axes left."""
     used = sum(i is not None and i is not Ellipsis for i in index)
     if used > ndim or sum(i is Ellipsis for i in index) > 1:
-        raise ShapeError(f"indexing: {index} does not fit the shape {tuple(x.shape)}.")
+        raise ShapeError(f"indexing: {index} does not fit the {ndim} axes of the array.")
     fill = [slice(None)] * (ndim - used)
-    if Ellipsis in index:
-        at = index.index(Ellipsis)
-        index = (*index[:at], *fill, *index[at + 1 :])
-    else:
-        index = (*index, *fill)
+    at = next((n for n, i in enumerate(index) if i is Ellipsis), len(index))
+    return (*index[:at], *fill, *index[at + 1 :])
+
+
+def basic_index(given: tuple[int, ...], index: Any) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Shape of x[index], for x of shape `given`, and the parameters of `strided_slice`."""
+    index = index if isinstance(index, tuple) else (index,)
+    if any(map(_is_array, index)):
+        raise ShapeError("indexing: arrays of integers cannot be mixed with slices here.")
     ranges: list[range] = []
     shape: list[int] = []
-    for i in index:
+    for i in _without_dots(index, len(given)):
         if i is None:
             shape.append(1)
             continue
-        picked = _range(i, x.shape[len(ranges)])
+        picked = _range(i, given[len(ranges)])
         ranges.append(picked)
         if isinstance(i, slice):
             shape.append(len(picked))
-    z = strided_slice(
-        x,
-        starts=tuple(r.start for r in ranges),
-        stops=tuple(r.stop for r in ranges),
-        steps=tuple(r.step for r in ranges),
-    )
-    return z if z.shape == tuple(shape) else reshape(z, shape=tuple(shape))
+    return tuple(shape), {
+        "starts": tuple(r.start for r in ranges),
+        "stops": tuple(r.stop for r in ranges),
+        "steps": tuple(r.step for r in ranges),
+    }
 
 
 def _range(i: Any, length: int) -> range:

@@ -188,6 +188,10 @@ CASES = {
     "gather": row("gather", normal(4, 3), integers(4, 5)),
     "gather-pairs": row("gather", normal(4, 3, 2), integers(4, 5, 1), integers(3, 2)),
     "scatter_add": row("scatter_add", normal(5, 3), integers(4, 5), shape=(4, 3)),
+    "scatter_set": row("scatter_set", normal(4, 3), normal(5, 3), integers(4, 5)),
+    "scatter_set-pairs": row(
+        "scatter_set", normal(4, 3, 2), normal(3, 2, 2), integers(4, 3, 1), integers(3, 2)
+    ),
     "matmul": row("matmul", normal(3, 4), normal(4, 2)),
     "matmul-batched": row("matmul", normal(2, 1, 3, 4), normal(5, 4, 2)),
     "sum_of_products": row("sum_of_products", normal(2, 3), normal(3, 4), subscripts="ij,jk->ik"),

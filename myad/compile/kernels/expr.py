@@ -36,8 +36,10 @@ class Buffer:
     Fields: `shape` logical sizes; `dtype` a name of `dtypes.TABLE`; `kind`
     "temporary", "state" (lives from step to step), "input" (copied in before a call), "output"
     (copied out after it), "stream" (the caller's own memory, read by row number), "argument" or
-    "result" (whole arrays in the caller's memory, read and written there); `fill` the constant of
-    every element that no kernel writes; `given` the shape before any splitting.
+    "result" (whole arrays in the caller's memory, read and written there), "arena" (what a body
+    inside of a loop or a branch works in) or "faults" (where a routine notes an index out of
+    bounds); `fill` the constant of every element that no kernel writes; `given` the shape before
+    any splitting; `fixed` that it keeps that shape and lies row by row, as a routine wants it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Buffer:
     kind: str = "temporary"
     fill: float | None = None
     given: tuple[int, ...] = ()
+    fixed: bool = False
 
     def __post_init__(self) -> None:
         self.given = self.shape

@@ -38,6 +38,7 @@ from myad.compile.kernels.expr import (
 )  # fmt: skip
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel, sum_of
+from myad.compile.kernels.routine import Routine
 
 # Nodes of one kernel. A longer one spills its registers and gains nothing, as what it saves is one
 # store and one load where it is cut; and LLVM's time for a function grows faster than its length.
@@ -110,6 +111,8 @@ class _Fusion:
 
 def _merged(kernel: Kernel, readers: list[Kernel]) -> list[Kernel] | None:
     """What `readers` become if `kernel` vanishes into them, or None if it has to stay."""
+    if any(isinstance(each, Routine) for each in (kernel, *readers)):
+        return None
     if len(readers) == 1 and len(kernel.nodes) + len(readers[0].nodes) > MAX_NODES:
         return None
     fused = _inlined(kernel, readers)

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from myad.compile.kernels.expr import Buffer, Expr, Load
 from myad.compile.kernels.index import Affine, Axis, affine
 from myad.compile.kernels.kernel import Kernel
+from myad.compile.kernels.routine import Routine
 
 Part = tuple[int, int, int]  # step, first place and number of places of a dimension that are read
 
@@ -28,6 +29,8 @@ def narrow(kernels: list[Kernel], kept: Collection[Buffer]) -> list[Kernel]:
         if kernel.output in kept or len(places) != 1 or not _shrinks(kernel):
             continue
         reader = kernels[places[0]]
+        if isinstance(reader, Routine):  # which reads all of it, or what only data tell
+            continue
         parts = _parts(kernel.output, reader)
         if parts is not None and any(
             (step, first, count) != (1, 0, extent)

@@ -35,7 +35,7 @@ class _Splitting:
         self.touching: dict[Buffer, dict[int, None]] = {}
         for number, kernel in enumerate(kernels):
             for buffer, _ in _accesses(kernel):
-                if buffer.kind != "stream":
+                if buffer.kind != "stream" and not buffer.fixed:
                     self.touching.setdefault(buffer, {})[number] = None
         self.buffers = list(self.touching)
         self.places = {buffer: place for place, buffer in enumerate(self.buffers)}

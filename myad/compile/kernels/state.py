@@ -14,6 +14,7 @@ from heapq import heapify, heappop, heappush
 
 from myad.compile.kernels.expr import Buffer, Expr, Load, loads
 from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source
+from myad.compile.kernels.routine import Routine
 
 
 def place_state(
@@ -151,6 +152,8 @@ class _Order:
 
 def renamed(kernel: Kernel, writes: dict[Buffer, Buffer]) -> Kernel:
     """`kernel` reading and writing `writes[buffer]` where it read and wrote `buffer`."""
+    if isinstance(kernel, Routine):
+        return kernel.renamed(writes)
 
     def rule(node: Expr) -> Expr | None:
         if isinstance(node, Load) and node.buffer in writes:

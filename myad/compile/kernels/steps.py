@@ -7,7 +7,9 @@ import numpy as np
 from myad.compile.dtypes import NAMES
 from myad.compile.kernels.expr import Buffer, Const
 from myad.compile.kernels.kernel import Kernel, KernelBuilder, Source
+from myad.compile.kernels.routine import Routine
 from myad.compile.program.program import Program, Variable
+from myad.core import routine
 from myad.errors import CompileError
 
 
@@ -31,12 +33,17 @@ def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
 
     for variable in program.inputs:
         buffer_of(variable, "input")
-    kernels = []
+    kernels: list[Kernel] = []
     for number, step in enumerate(program.steps):
         sources = [_source(v, buffer_of(v, "input")) for v in step.inputs]
         output = buffer_of(step.output, "temporary")
-        builder = KernelBuilder(f"k{number}_{step.op.name}", output)
-        kernels.append(step.op.kernel_rule(builder, *sources, **step.static))
+        name = f"k{number}_{step.op.name}"
+        if step.op.kernel_rule is routine:
+            read = [source.buffer for source in sources]
+            kernels.append(Routine(name, output, step.op, read, step.static))
+        else:
+            builder = KernelBuilder(name, output)
+            kernels.append(step.op.kernel_rule(builder, *sources, **step.static))
     for variable in program.outputs:
         buffer_of(variable, "input")
     return kernels, buffers

@@ -9,6 +9,7 @@ import numpy as np
 
 from myad.compile.dtypes import DTYPES
 from myad.compile.places import ALIGN, Place, Places
+from myad.errors import BoundsError
 
 
 class Arena:
@@ -57,6 +58,22 @@ class Arena:
     def addresses(self) -> list[int]:
         """Where the stand-ins for the caller's arrays lie."""
         return [self.memory(place).ctypes.data for place in self.places.arrays]
+
+    @cached_property
+    def faults(self) -> np.ndarray | None:
+        """Where an index out of bounds is noted: 1 if there is one, the index, axis, its length."""
+        return None if self.places.faults is None else self.memory(self.places.faults)
+
+    def forget_fault(self) -> None:
+        """Begin a run: what an interrupted one has left is of no account."""
+        if self.faults is not None:
+            self.faults[0] = 0
+
+    def raise_fault(self) -> None:
+        """Raise BoundsError if an index was out of bounds in this run."""
+        if self.faults is not None and self.faults[0]:
+            index, axis, size = self.faults[1:4].tolist()
+            raise BoundsError(f"index {index} is out of bounds for axis {axis} with size {size}")
 
     def spoil(self) -> None:
         """Fill with `poison` what no run may rely on: all but inputs, state, constants, borders."""

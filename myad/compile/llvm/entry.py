@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from myad.compile.dtypes import BYTES
+from myad.compile.llvm.calls import call, place_text
 from myad.compile.llvm.ir import TYPES, Declarations, conversion
 from myad.compile.llvm.render import Renderer
 from myad.compile.llvm.threads import barrier, barriers
@@ -19,9 +20,7 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     number, and the memory in which they meet.
     """
     renderer = Renderer()
-    for code in plan.codes:
-        if code.model is None:
-            renderer.function(code)
+    renderer.functions_of(plan)
     callers = [plan.layouts[buffer].storage for buffer in [*plan.streams, *plan.arrays]]
     names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(callers)}
     batch = plan.streams[0].shape[0] if plan.streams else 0
@@ -38,7 +37,10 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     ends = [layout.storage for layout in map(plan.layouts.get, plan.outputs) if layout]
     for storage in [end for end in dict.fromkeys(ends) if end in plan.offsets]:
         names[storage] = f"%p{len(names)}"
-        lines.append(f" {names[storage]} = {_place(plan, storage)}")
+        lines.append(f" {names[storage]} = {place_text(plan, storage)}")
+    for buffer, layout in plan.layouts.items():
+        if buffer.kind == "stream_rows":
+            names[layout.storage] = "%here"
     lines += [
         " %first.thread = icmp eq i64 %thread, 0",
         " %alone = icmp eq i64 %threads, 1",
@@ -121,22 +123,11 @@ def _meeting(name: str, declarations: Declarations) -> list[str]:
     ]
 
 
-def _place(plan: Plan, storage: Storage) -> str:
-    return f"getelementptr i8, ptr %arena, i64 {plan.offsets[storage]}"
-
-
 def _call(
     plan: Plan, number: int, code: LoopCode, names: dict[Storage, str], slice_number: str
 ) -> list[str]:
-    """A call of a kernel. Places are computed at each call: thousands of them at the head of the
-    function would all be kept, in memory, and LLVM's time for them grows with their square."""
+    """A call of a kernel, for this thread's share of it and this slice."""
     lines, operands = [], []
-    for place, storage in enumerate(code.storages):
-        name = names.get(storage, "%here")
-        if storage in plan.offsets:
-            name = f"%a{number}.{place}"
-            lines.append(f" {name} = {_place(plan, storage)}")
-        operands.append(f"ptr {name}")
     if code.units:
         for word, which in (("from", "%thread"), ("to", "%thread.next")):
             lines += [f" %{word}{number}.all = mul i64 {which}, {code.units}",
@@ -144,8 +135,7 @@ def _call(
             operands.append(f"i64 %{word}{number}")
     if code.slice is not None:
         operands.append(f"i64 {slice_number}")
-    function = code.name if code.model is None else code.model.name
-    return [*lines, f" call void @{function}({', '.join(operands)})"]
+    return [*lines, *call(plan, number, names, operands)]
 
 
 def _collecting(

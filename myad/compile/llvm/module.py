@@ -112,7 +112,7 @@ class Module:
         try:
             arena.spoil()
             table = self._pack(arena.address, 0, 0, *map(address, values + results))
-            self._start(table, 1, 0.0, threads)
+            self._start(arena, table, 1, 0.0, threads)
             return results if self._is_plain else self._outputs(values, results, arena)
         finally:
             self._idle.append(arena)
@@ -149,15 +149,22 @@ class Module:
         pointers = [stream.ctypes.data for stream in streams]
         kept = out.ctypes.data if out is not None else 0
         table = self._pack(arena.address, where, kept, *pointers, *arena.addresses)
-        return self._start(table, steps, total, threads)
+        return self._start(arena, table, steps, total, threads)
 
-    def _start(self, table: bytes, steps: int, total: float, threads: int) -> float:
+    def _start(
+        self, arena: Arena, table: bytes, steps: int, total: float, threads: int
+    ) -> float:  # fmt: skip
         threads = min(threads, self.places.parts)
+        arena.forget_fault()
         if threads == 1:
-            return self._run(table, steps, total, 0, 1, None)
-        return together(
-            lambda thread, sync: self._run(table, steps, total, thread, threads, sync), threads
-        )
+            total = self._run(table, steps, total, 0, 1, None)
+        else:
+            before = total
+            total = together(
+                lambda thread, sync: self._run(table, steps, before, thread, threads, sync), threads
+            )
+        arena.raise_fault()
+        return total
 
     def collected(self, steps: int) -> np.ndarray:
         """Room for the collected output of `steps` steps."""

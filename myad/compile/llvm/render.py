@@ -24,8 +24,11 @@ from myad.compile.llvm.ir import (
     vector,
 )
 from myad.compile.llvm.memory import Memory
+from myad.compile.llvm.routines import routine_text
 from myad.compile.llvm.vectormath import VECTOR_FUNCTIONS, whole_power
 from myad.compile.loops.loops import Loop, LoopCode, Statement, Store, Value, Zero
+from myad.compile.loops.plan import Plan
+from myad.compile.loops.routine import RoutineCode
 
 _FLOAT_OPS = {"add": f"fadd {FAST}", "sub": f"fsub {FAST}", "mul": f"fmul {CAREFUL}",
               "div": f"fdiv {CAREFUL}", "rem": "frem"}  # fmt: skip
@@ -50,8 +53,19 @@ class Renderer:
         )
         return "\n".join([*self.functions, *self.declarations.lines.values(), attributes, ""])
 
+    def functions_of(self, plan: Plan) -> None:
+        """Add every kernel of `plan`, each form once."""
+        for code in plan.codes:
+            if code.model is None:
+                self.function(code)
+
     def function(self, code: LoopCode) -> None:
         """Add one kernel, as the function `@<its name>` of one pointer per storage."""
+        if isinstance(code, RoutineCode):
+            for plan, _ in code.routine.parts:
+                self.functions_of(plan)
+            self.functions.append(routine_text(code, self.declarations))
+            return
         self.functions.append(_Function(self.declarations, code).text())
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from myad.compile.dtypes import BYTES
 from myad.compile.llvm.ir import Declarations
 from myad.compile.llvm.team import LEAVE, ROUND, YIELD
-from myad.compile.loops.loops import LoopCode, Store, Zero, statements
+from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.plan import Plan, groups
 from myad.compile.schedule.layout import Storage
 
@@ -49,14 +49,9 @@ def barriers(plan: Plan) -> list[bool]:
 
 def _spans(plan: Plan, code: LoopCode) -> tuple[list[Span], list[Span]]:
     """The memory that a kernel reads, and that it writes."""
-    formal = code.storages if code.model is None else code.model.storages
-    written = {statement.storage for statement in statements(code.body)
-               if isinstance(statement, Store | Zero)}  # fmt: skip
-    reads: list[Span] = []
-    writes: list[Span] = []
-    for name, storage in zip(formal, code.storages, strict=True):
-        (writes if name in written else reads).append(_span(plan, storage))
-    return reads + writes, writes
+    written = code.written
+    writes = [_span(plan, storage) for storage in code.storages if storage in written]
+    return [_span(plan, storage) for storage in code.storages], writes
 
 
 def _span(plan: Plan, storage: Storage) -> Span:

@@ -8,8 +8,10 @@ from typing import Any
 from myad.compile.kernels.expr import Buffer
 from myad.compile.kernels.form import form_of
 from myad.compile.kernels.kernel import Kernel
+from myad.compile.kernels.routine import Routine
 from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.lower import lower
+from myad.compile.loops.routine import RoutineCode
 from myad.compile.schedule.choose import choose
 from myad.compile.schedule.layout import Layout, Machine
 
@@ -21,8 +23,11 @@ def codes_of(
 ) -> list[LoopCode]:
     """Loop code by kernel; of each form once, the others with the same code on other storages."""
     known: dict[Hashable, tuple[LoopCode, tuple[Buffer, ...]]] = {}
-    codes = []
+    codes: list[LoopCode] = []
     for kernel in kernels:
+        if isinstance(kernel, Routine):
+            codes.append(RoutineCode(kernel, layouts))
+            continue
         form = form_of(kernel)
         key = (form.key, *[_facts(layouts[buffer]) for buffer in form.buffers])
         if key in known:

@@ -85,6 +85,14 @@ class LoopCode:
     units: int = 0
     slice: Axis | None = None
 
+    @property
+    def written(self) -> set[Storage]:
+        """The storages that it writes."""
+        formal = self.storages if self.model is None else self.model.storages
+        names = {statement.storage for statement in statements(self.body)
+                 if isinstance(statement, Store | Zero)}  # fmt: skip
+        return {own for name, own in zip(formal, self.storages, strict=True) if name in names}
+
     def on(
         self, name: str, storages: Mapping[Storage, Storage], place: Axis | None = None
     ) -> LoopCode:

@@ -11,6 +11,7 @@ from myad.compile.dtypes import BYTES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.kernels.index import Axis
 from myad.compile.kernels.kernel import Kernel
+from myad.compile.kernels.routine import Routine
 from myad.compile.loops.loops import LoopCode
 from myad.compile.places import ALIGN, Place, Places
 from myad.compile.program.program import Program
@@ -26,7 +27,8 @@ class Plan:
     Fields: `program` after simplification; `kernels` in the order they run; `layouts` by buffer;
     `codes` loop code by kernel; `offsets` bytes from the start of the arena by storage; `size`
     bytes of the arena; `inputs`, `outputs` buffers by position; `streams` the inputs that stay
-    the caller's, by row; `constants` their values.
+    the caller's, by row; `constants` their values; `faults` where routines note an index out of
+    bounds (1 if there is one, index, axis, length), None if none can.
     """
 
     program: Program
@@ -39,6 +41,7 @@ class Plan:
     constants: dict[Buffer, np.ndarray]
     offsets: dict[Storage, int] = field(default_factory=dict)
     size: int = 0
+    faults: Buffer | None = None
 
     @property
     def arrays(self) -> list[Buffer]:
@@ -74,6 +77,7 @@ def place(result: Plan) -> None:
             last[buffer] = time
     _through_groups(result.kernels, first, last)
     kept = {*result.inputs, *result.outputs, *result.constants}
+    kept |= {buffer for buffer in result.layouts if buffer.kind in ("arena", "faults")}
     placed = _Placed(len(result.layouts))
     forever = len(result.kernels)
     sized = sorted(
@@ -144,25 +148,36 @@ class _Placed:
 def places_of(plan: Plan, collect: int | None = None) -> Places:
     """What running `plan` has to know; `collect` is the number of the output that is kept."""
     made = place_by_buffer(plan)
-    lasts = {*plan.inputs, *plan.constants}
-    lasting: list[tuple[Place, np.ndarray | float | None]] = [
-        (place, plan.constants.get(buffer, buffer.fill or None))
-        for buffer, place in made.items()
-        if place.offset is not None and (buffer in lasts or buffer.fill is not None)
-    ]
     return Places(
         plan.size, [made[b] for b in plan.inputs], [made[b] for b in plan.outputs],
-        [made[b] for b in plan.arrays], lasting, len(plan.streams), collect,
-        max([1, *(code.units for code in plan.codes)]),
+        [made[b] for b in plan.arrays], list(_lasting(plan, made)), len(plan.streams), collect,
+        max([1, *(code.units for code in plan.codes)]), made[plan.faults] if plan.faults else None,
     )  # fmt: skip
 
 
-def place_by_buffer(plan: Plan) -> dict[Buffer, Place]:
-    """The place of every buffer."""
+def _lasting(
+    plan: Plan, made: dict[Buffer, Place]
+) -> Iterator[tuple[Place, np.ndarray | float | None]]:
+    """What keeps its value from run to run, in the arenas of bodies too."""
+    lasts = {*plan.inputs, *plan.constants}
+    for buffer, place in made.items():
+        always = buffer in lasts or buffer.kind == "faults" or buffer.fill is not None
+        if place.offset is not None and always:
+            yield place, plan.constants.get(buffer, buffer.fill or None)
+    for kernel in plan.kernels:
+        for inner, arena in kernel.parts if isinstance(kernel, Routine) else ():
+            start = made[arena].offset
+            assert start is not None
+            yield from _lasting(inner, place_by_buffer(inner, start))
+
+
+def place_by_buffer(plan: Plan, start: int = 0) -> dict[Buffer, Place]:
+    """The place of every buffer, if the arena begins `start` bytes into a larger one."""
+    offsets = {storage: start + offset for storage, offset in plan.offsets.items()}
     return {
         buffer: Place(
             buffer.dtype, buffer.given, buffer.shape, tuple(layout.strides), layout.size,
-            plan.offsets.get(layout.storage), buffer.kind == "argument",
+            offsets.get(layout.storage), buffer.kind == "argument",
         )
         for buffer, layout in plan.layouts.items()
     }  # fmt: skip

@@ -10,6 +10,7 @@ from myad.compile.dtypes import DTYPES
 from myad.compile.kernels.expr import Buffer
 from myad.compile.loops.interpret import interpret
 from myad.compile.loops.plan import Plan, groups, place_by_buffer
+from myad.compile.loops.routine import RoutineCode
 from myad.compile.schedule.layout import Storage
 
 
@@ -34,11 +35,16 @@ def run_interpreted(
         if buffer.kind == "stream_rows":
             assert rows is not None
             arrays[layout.storage] = rows
+
+    def window(buffer: Buffer) -> np.ndarray:
+        return places[buffer].view(arrays[plan.layouts[buffer].storage])
+
     for run, count in groups([code.slice for code in plan.codes]):
         for place in range(count):
             for number in run:
-                interpret(plan.codes[number], arrays, place=place)
-    return [
-        places[b].view(arrays[plan.layouts[b].storage]).reshape(b.given).copy()
-        for b in plan.outputs
-    ]
+                code = plan.codes[number]
+                if isinstance(code, RoutineCode):
+                    code.run(window)
+                else:
+                    interpret(code, arrays, place=place)
+    return [window(b).reshape(b.given).copy() for b in plan.outputs]

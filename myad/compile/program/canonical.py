@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from myad.compile.program.program import Program, Step, Variable
-from myad.core import PRIMITIVES
+from myad.core import PRIMITIVES, Described, Primitive
 
 _PLAIN = (type(None), bool, int, str, bytes, type(Ellipsis))
 
@@ -45,11 +45,15 @@ def _constant(value: np.ndarray) -> str:
 
 
 def _operation(step: Step) -> str:
-    op = step.op
+    static = [(key, _setting(value)) for key, value in sorted(step.static.items())]
+    return f"{_primitive(step.op)} {static}"
+
+
+def _primitive(op: Primitive) -> str:
     home = getattr(op.kernel_rule, "__module__", "")
     if PRIMITIVES.get(op.name) is not op or not home.startswith("myad."):
         raise _Unknown
-    return f"{op.name} {[(key, _setting(value)) for key, value in sorted(step.static.items())]}"
+    return op.name
 
 
 def _setting(value: Any) -> str:
@@ -68,4 +72,10 @@ def _setting(value: Any) -> str:
         return f"{value.dtype.str} {value.tobytes().hex()}"
     if isinstance(value, type) and issubclass(value, np.generic):
         return f"type {np.dtype(value).str}"
+    if isinstance(value, Primitive):
+        return f"operation {_primitive(value)}"
+    if isinstance(value, np.ndarray):
+        return f"array {_constant(value)}"
+    if isinstance(value, Described) and kind.__module__.startswith("myad."):
+        return f"{kind.__name__} {_setting(value.description())}"
     raise _Unknown

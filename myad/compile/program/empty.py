@@ -1,7 +1,9 @@
 """Arrays without elements leave the program before there are kernels: their loops run zero times.
 
 What is empty is a constant. What reads something empty and is not empty itself is a join, which
-leaves it out, or sums over nothing (a sum, a product of matrices with K = 0): a constant too.
+leaves it out, or sums over nothing (a sum, a product of matrices with K = 0): a constant too. An
+array in which nothing is set stays what it is, and who looks for a place in one without any finds
+none when it is run.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ def _empty(variable: Variable) -> bool:
 def _replaced(new: Program, step: Step, inputs: list[Variable]) -> Variable:
     if _empty(step.output):
         return new.constant(np.zeros(step.output.shape, step.output.dtype))
+    if "nest" in step.static or step.op.name == "gather":
+        return new.append(step.op, inputs, step.static)  # what is inside decides, or the places
+    if step.op.name == "scatter_set" and not _empty(inputs[0]):
+        return inputs[0] if _empty(inputs[1]) else new.append(step.op, inputs, step.static)
     full = [v for v in inputs if not _empty(v)]
     if len(full) == len(inputs):
         return new.append(step.op, inputs, step.static)

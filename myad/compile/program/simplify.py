@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,10 @@ def fold_constants(program: Program) -> Program:
     """Steps on constants are carried out; products with 1, sums with 0 and empty moves vanish."""
 
     def replace(new: Program, step: Step, inputs: list[Variable]) -> Variable:
-        if inputs and all(v.value is not None for v in inputs):
+        if inputs and "nest" not in step.static and all(v.value is not None for v in inputs):
             arrays = [v.value for v in inputs]
-            return new.constant(np.asarray(step.op.value(*arrays, **step.static)))
+            with suppress(IndexError):  # which is for who gets there: it may never be reached
+                return new.constant(np.asarray(step.op.value(*arrays, **step.static)))
         same = _unchanged(step, inputs)
         return same if same is not None else new.append(step.op, inputs, step.static)
 
@@ -118,7 +120,13 @@ def expand(program: Program) -> Program:
 
 
 def _composed(step: Step) -> bool:
-    return getattr(step.op.kernel_rule, "composed", False) or _uneven(step)
+    composed = getattr(step.op.kernel_rule, "composed", False) or _inline(step)
+    return composed or _uneven(step)
+
+
+def _inline(step: Step) -> bool:
+    """A nest that is no loop: what is inside stands in its place."""
+    return getattr(step.static.get("nest"), "inline", False)
 
 
 def _uneven(step: Step) -> bool:
@@ -135,7 +143,10 @@ def _expand(new: Program, step: Step, inputs: list[Variable]) -> Variable:
         flat = new.append(step.op, inputs, {"shape": (math.prod(step.output.shape),)})
         return new.append(step.op, [flat], step.static)
     tensors = [Tensor(v if v.value is None else v.value) for v in inputs]
-    result = step.op.kernel_rule(*tensors, **step.static)
+    if _inline(step):
+        result = step.static["nest"].written_out(step.op.name == "nested", *tensors)
+    else:
+        result = step.op.kernel_rule(*tensors, **step.static)
     value = result.value
     if not isinstance(value, Variable):
         value = new.constant(value)

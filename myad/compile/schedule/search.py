@@ -103,7 +103,11 @@ class _Descent:
 
     def improve(self, buffer: Buffer) -> bool:
         """Try every other contiguous dimension of `buffer`; keep the best if it is cheaper."""
-        if buffer.kind == "stream" or sum(extent > 1 for extent in buffer.shape) < 2:
+        if (
+            buffer.kind == "stream"
+            or buffer.fixed
+            or sum(extent > 1 for extent in buffer.shape) < 2
+        ):
             return False
         kernels = self.touching[buffer]
         best = self.layouts[buffer]

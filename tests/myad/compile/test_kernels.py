@@ -11,11 +11,8 @@ from myad.compile.schedule.layout import Machine
 from myad.core import PRIMITIVES
 
 MACHINES = {"avx512": Machine(64, 32), "avx2": Machine(32, 16), "sse": Machine(16, 16)}
-# Places that data decides cannot be affine: these stay eager, and `compile` says so by name.
-WITHOUT_KERNEL = {
-    "gather", "scatter_add", "solve_matrix", "determinant", "log_determinant", "determinant_sign",
-    "cholesky_factor", "symmetric_spectrum", "singular_spectrum", "nested", "nested_integers",
-}  # fmt: skip
+# Their sweeps end when the data say so: these stay eager, and `compile` says so by name.
+WITHOUT_KERNEL = {"symmetric_spectrum", "singular_spectrum"}
 
 
 def test_every_primitive_has_a_kernel_rule_or_is_listed():

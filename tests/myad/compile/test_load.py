@@ -108,6 +108,41 @@ def test_another_program_is_another_entry(name, kept, made):
     assert len(made) == 2
 
 
+def looped(x, length=5, factor=0.5, constant=1.0, reverse=False):
+    """A loop in a branch, with a constant of the body's, places that data decide, and integers."""
+
+    def turn(carry, place):
+        total, count = carry
+        new = total * factor + myad.take(x, place) * np.linspace(constant, 2.0, 3)
+        return (new, count + 1), new.sum()
+
+    places = np.arange(length) * 2
+    start = np.zeros(3), np.array(0)
+    return myad.cond(
+        x[0] < 0.0,
+        lambda: myad.scan(turn, start, places, reverse=reverse),
+        lambda: myad.scan(turn, start, places),
+    )
+
+
+def test_loops_are_found_with_all_that_is_inside(kept, made):
+    wanted = myad.tree.leaves(myad.jit(looped)(X))
+    assert len(made) == 1
+    again = myad.jit(lambda x: looped(x))
+    same(myad.tree.leaves(again(X)), wanted)
+    assert len(made) == 1
+    short = X[:5]
+    for _ in range(2):
+        with pytest.raises(IndexError, match="index 6 is out of bounds for axis 0 with size 5"):
+            myad.jit(lambda x: looped(x))(short)
+    assert len(made) == 2
+    others = [{"length": 4}, {"factor": 0.25}, {"constant": 3.0}, {"reverse": True}]
+    for number, change in enumerate(others):
+        found = myad.tree.leaves(myad.jit(lambda x, c=change: looped(x, **c))(X))
+        same(found, myad.tree.leaves(myad.jit(lambda x, c=change: looped(x, **c))(X)))
+        assert len(made) == 3 + number
+
+
 def test_another_shape_or_type_or_way_of_running_is_another_entry(kept, made):
     program, _ = trace(lambda x: (x * 2.0, x.sum()), X)
     for how in ({}, {"arrays": True}, {"loss": 1}, {"collect": 0}, {"state": {0: 0}}):

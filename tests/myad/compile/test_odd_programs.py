@@ -120,6 +120,7 @@ PROGRAMS = {
         lambda x: myad.grad(myad.jit(lambda y: myad.jit(myad.sin)(y).sum()))(x), [np.arange(3.0)]
     ),
     "NumPy's functions": (lambda x: np.sum(x) * np.exp(x), [np.ones(3)]),
+    "an index that is traced": (lambda x: x[x[::-1]] - x[-1], [np.arange(4)]),
     "numbers of Python beside small integers": (
         lambda x, n, b: (x * n, x * b), [np.arange(3, dtype="i1"), 3, True]
     ),
@@ -189,8 +190,8 @@ REFUSED = {
     "negative powers among others": (
         lambda x: x ** np.array([1, 2, 3, 4, -5], "i4"), [WHOLE], ShapeError, "negative integer"
     ),
-    "a mask that is traced": (lambda x: x[x > 1], [np.arange(4.0)], TraceError, "index .* traced"),
-    "an index that is traced": (lambda x: x[x], [np.arange(4)], TraceError, "index .* traced"),
+    "a mask that is traced": (lambda x: x[x > 1], [np.arange(4.0)], TraceError, "a mask picks"),
+    "an index that is no integer": (lambda x: x[x], [np.arange(4.0)], DTypeError, "be integers"),
     "a branch on a value": (lambda x: x if x.sum() > 0 else -x, [WHOLE], TraceError, "Python bran"),
     "a number out of the range": (lambda x: x + 2**31, [WHOLE], MyadError, "range of int32"),
     "a maximum of nothing": (lambda x: ops.max(x), [np.zeros(0)], ShapeError, "of nothing"),

@@ -115,6 +115,16 @@ def test_carries_of_every_dtype_and_trees():
     np.testing.assert_array_equal(found, np.arange(5.0))
 
 
+def test_python_floats_take_the_type_beside_them():
+    end, ys = myad.scan(lambda c, x: (c * 0.5 + x, c), 0.0, X[:, 0].astype("f4"))
+    assert end.dtype == ys.dtype == np.float32
+    start = (0.0, 0, np.ones(2, "f4"))
+    end = myad.while_loop(lambda s: s[1] < 3, lambda s: (s[0] + s[2][0], s[1] + 1, s[2]), start)
+    assert [z.dtype for z in end] == [np.float32, np.int64, np.float32]
+    compiled = myad.jit(lambda x: myad.scan(myad.jit(lambda c, v: (c + v, c)), 0.0, x))
+    np.testing.assert_allclose(compiled(X[:, 0])[0], X[:, 0].sum())
+
+
 def test_scan_without_rows_and_of_no_turns():
     end, ys = myad.scan(lambda c, _: (c * 2.0, c), np.array(1.0), length=6)
     assert end == 64

@@ -109,3 +109,32 @@ def test_singular_matrices_are_numpys_error():
 def test_decompositions_are_refused_by_the_compiler(call):
     with pytest.raises(errors.CompileError, match=r"no kernel rule for \w+_spectrum"):
         myad.jit(lambda a: call(a)[0])(P)
+
+
+COMPILED = [name for name in CALLS if name not in
+            ("eigenvalues", "singular values", "spectral", "nuclear")]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_values_and_derivatives_are_eager_ones(name):
+    f, *arrays = CALLS[name]
+
+    def both(*xs):
+        loss = lambda *ys: (f(linalg, *ys) ** 2).sum()  # noqa: E731
+        return f(linalg, *xs), grad(loss)(*xs), myad.jvp(loss, xs, tuple(np.cos(x) for x in xs))
+
+    wanted, found = both(*arrays), myad.jit(both)(*arrays)
+    for w, z in zip(myad.tree.leaves(wanted), myad.tree.leaves(found), strict=True):
+        np.testing.assert_allclose(z, w, rtol=1e-10, atol=1e-10)
+
+
+def test_compiled_elimination_exchanges_rows_and_meets_singular_matrices():
+    a = np.array([[0.0, 2.0, 1.0], [0.0, 0.0, 3.0], [4.0, 1.0, 1.0]])
+    np.testing.assert_allclose(myad.jit(linalg.det)(a), np.linalg.det(a))
+    np.testing.assert_allclose(myad.jit(linalg.solve)(a, V), np.linalg.solve(a, V))
+    big = RNG.standard_normal((40, 40))
+    np.testing.assert_allclose(myad.jit(linalg.inv)(big), np.linalg.inv(big), rtol=1e-9, atol=1e-9)
+    flat = np.ones((3, 3))
+    assert myad.jit(linalg.det)(flat) == 0.0
+    sign, size = myad.jit(linalg.slogdet)(flat)
+    assert (sign, size) == (0.0, -np.inf)

@@ -71,8 +71,6 @@ CALLS = {
     "einsum, dots broadcast": (lambda m, x, y: m.einsum("a...,...->a...", x, y), CUBE, A[:1]),
 }  # fmt: skip
 
-PLACES_OF_DATA = {"sort", "sort all", "take_along_axis"}
-
 
 @pytest.mark.parametrize("name", CALLS)
 def test_values_are_numpys_under_both_names(name):
@@ -104,10 +102,6 @@ def test_compiled_values_and_derivatives_are_eager_ones(name, dtype, tolerance):
         return f(myad, *xs), myad.grad(loss)(*xs), myad.jvp(loss, xs, tangents)
 
     wanted = both(*arrays)
-    if name in PLACES_OF_DATA:
-        with pytest.raises(myad.errors.CompileError, match="no kernel rule for gather"):
-            myad.jit(both)(*arrays)
-        return
     found = myad.jit(both)(*arrays)
     for w, z in zip(myad.tree.leaves(wanted), myad.tree.leaves(found), strict=True):
         np.testing.assert_allclose(z, w, rtol=tolerance, atol=tolerance)
@@ -135,8 +129,7 @@ def test_order_of_equal_elements_and_nan(dtype):
     for f, name in calls:
         wanted = f(np, x)
         np.testing.assert_array_equal(f(myad, x), wanted, err_msg=name)
-        if name != "sort":  # whose places are data
-            np.testing.assert_array_equal(myad.jit(lambda v, f=f: f(myad, v))(x), wanted, name)
+        np.testing.assert_array_equal(myad.jit(lambda v, f=f: f(myad, v))(x), wanted, name)
     places = np.argsort(x, axis=0, kind="stable")
     np.testing.assert_array_equal(myad.argsort(x, 0), places)
     np.testing.assert_array_equal(myad.jit(lambda v: myad.argsort(v, 0))(x), places)

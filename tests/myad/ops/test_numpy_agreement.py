@@ -107,7 +107,7 @@ MOVES |= {
 }  # fmt: skip
 ELSEWHERE = {  # images, labels and keys: tests of their own
     "average_pooling2d", "conv2d", "max_pooling2d", "random_key", "random_normal",
-    "random_split", "random_uniform",
+    "random_split", "random_uniform", "at", "dynamic_slice", "dynamic_update_slice",
     "sparse_softmax_cross_entropy",
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,13 +63,16 @@ def either(inputs: Sequence[Any], before: Sequence[Any]) -> list[Any]:
 
 def sums(step: Step, inputs: Sequence[Any], z: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """Where a sum of products meets such numbers, and what it gives term by term in some order."""
+    value, inputs = _of_floats(step, inputs)
     inputs = _wide(z, inputs)
     finite = [np.where(np.isfinite(x), x, 0) for x in inputs]
-    total = step.op.value(*finite, **step.static)
-    size = step.op.value(*[np.abs(x) for x in finite], **step.static)
+    total = value(*finite)
+    size = value(*[np.abs(x) for x in finite])
     largest = np.finfo(z.dtype).max
     over, under = ((size + total) / 2 > largest, (size - total) / 2 > largest)
-    none, plus, minus = (_terms(step, inputs, kind) for kind in (math.nan, math.inf, -math.inf))
+    none, plus, minus = (
+        _terms(step, value, inputs, kind) for kind in (math.nan, math.inf, -math.inf)
+    )
     exact = np.select([none | (plus & minus), plus, minus], [np.nan, np.inf, -np.inf], total)
     plain = exact.astype(z.dtype)
     up, down = plus | over, minus | under
@@ -85,7 +88,23 @@ def _wide(z: np.ndarray, inputs: Sequence[Any]) -> list[np.ndarray]:
     return [np.asarray(x).astype(WIDER[z.dtype.name]) for x in inputs]
 
 
-def _terms(step: Step, inputs: Sequence[Any], kind: float) -> np.ndarray:
+def _of_floats(
+    step: Step, inputs: Sequence[Any]
+) -> tuple[Callable[..., np.ndarray], list[np.ndarray]]:
+    """A step as a function of its floating-point inputs, all but places; and these."""
+    floats = [x.dtype.kind == "f" for x in inputs]
+
+    def value(*given: np.ndarray) -> np.ndarray:
+        rest = iter(given)
+        whole = [next(rest) if f else x for x, f in zip(inputs, floats, strict=True)]
+        return np.asarray(step.op.value(*whole, **step.static))
+
+    return value, [x for x, f in zip(inputs, floats, strict=True) if f]
+
+
+def _terms(
+    step: Step, value: Callable[..., np.ndarray], inputs: Sequence[Any], kind: float
+) -> np.ndarray:
     """Where the sum has terms that are NaN, or the infinity `kind`."""
     found = np.zeros(step.output.shape, bool)
     masks = [{k: m for k, is_kind in KINDS.items() if (m := is_kind(x)).any()} for x in inputs]
@@ -93,5 +112,5 @@ def _terms(step: Step, inputs: Sequence[Any], kind: float) -> np.ndarray:
         product = math.prod(kinds)
         if product == kind or (math.isnan(product) and math.isnan(kind)):
             those = [m[k].astype(step.output.dtype) for m, k in zip(masks, kinds, strict=True)]
-            found |= step.op.value(*those, **step.static) > 0
+            found |= value(*those) > 0
     return found

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tests.myad.random_programs.draft import FLOATS, INTEGERS, LARGEST, Draft
+from tests.myad.random_programs.routines import branches, items, loops, sorting, whole_loops
 
 UNARY = ("sin", "cos", "tanh", "sigmoid", "softplus", "relu", "silu", "elu", "leaky_relu", "exp")
 
@@ -332,13 +333,6 @@ def random_numbers(d: Draft) -> None:
     d.add("random_uniform", f"myad.random_uniform({{0}}, {options})", key)
 
 
-def take(d: Draft) -> None:
-    """Places that data decides: compiled code refuses them by name."""
-    x = d.anything(1)
-    if len(d.values[x]):
-        d.add("take", f"myad.take({{0}}, np.array([0, {len(d.values[x]) - 1}]))", x)
-
-
 NAMED_UNARY = (
     "myad.expm1({0})", "myad.sinh({0})", "myad.cosh({0})", "myad.arctan({0})", "myad.arcsinh({0})",
     "myad.erf({0})", "myad.gelu({0})", "myad.gelu({0}, approximate=True)",
@@ -363,9 +357,13 @@ def named_binary(d: Draft) -> None:
         x = d.new(d.shape(), d.dtype)
         d.add(name, f"{{0}} % {d.rng.choice((0.75, -1.5, 2))}", x)
         return
-    # the logarithm of a sum near 1 has lost the digits that its terms were rounded in
-    text = "myad.{}(abs({{0}}), abs({{1}}))" if name == "logaddexp" else "myad.{}({{0}}, {{1}})"
-    d.add(name, text.format(name), x, d.partner(x))
+    texts = {
+        # the logarithm of a sum near 1 has lost the digits that its terms were rounded in
+        "logaddexp": ("myad.logaddexp(abs({0}), abs({1}))",),
+        # on the left, the angle jumps with the sign of a zero
+        "arctan2": ("myad.arctan2(abs({0}) + 0.25, {1})", "myad.arctan2({0}, abs({1}) + 0.25)"),
+    }.get(name, (f"myad.{name}({{0}}, {{1}})",))
+    d.add(name, d.rng.choice(texts), x, d.partner(x))
 
 
 def rearranged(d: Draft) -> None:
@@ -406,6 +404,6 @@ OPERATIONS: dict[Callable[[Draft], None], float] = {
     unary: 10, guarded: 4, simple: 6, binary: 18, power: 2, comparison: 4, where: 5, cast: 6,
     reduction: 8, softmax: 3, reshape: 5, transpose: 4, broadcast: 3, index: 6, concatenate: 4,
     stack: 2, pad: 3, matmul: 6, einsum: 3, conv2d: 2, pooling: 2.5, classes: 2,
-    random_numbers: 1.5, take: 0.1, product: 3, convolution: 2, named_unary: 6, named_binary: 4,
-    rearranged: 6, matrices: 2, places: 1,
+    random_numbers: 1.5, items: 3, sorting: 1, loops: 3, whole_loops: 1, branches: 1, product: 3,
+    convolution: 2, named_unary: 6, named_binary: 4, rearranged: 6, matrices: 2, places: 1,
 }  # fmt: skip

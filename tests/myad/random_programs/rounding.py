@@ -15,11 +15,16 @@ chooses numbers is never moved: there, results have to be equal to the bit.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 
 from myad.compile.program.program import Program, Step, Variable
+from myad.control.body import Body, spec_of
+from myad.control.nest import Nest
+from myad.core import Primitive
 from tests.myad.random_programs.infinities import either, fused, sums, unrounded
 
 UNITS = 4.0  # rounding errors by which an operation may be off
@@ -27,11 +32,13 @@ EXACT = frozenset({
     "reshape", "broadcast_to", "transpose", "stop_gradient", "relu", "relu_gradient", "maximum",
     "minimum", "equal", "not_equal", "less", "less_equal", "sign", "floor", "where", "one_hot",
     "negative", "absolute", "strided_slice", "strided_embed", "pad", "concatenate", "gather",
-    "reduce_max", "max_pool2d", "max_pool2d_pick", "random_uniform",
+    "reduce_max", "max_pool2d", "max_pool2d_pick", "random_uniform", "scatter_set",
+    "sorted_places", "largest_place",
 })  # fmt: skip
 SUMS = frozenset({  # linear in each input: the size of what is added up is the sum of the sizes
     "reduce_sum", "matmul", "sum_of_products", "correlate2d", "correlate2d_input_gradient",
     "correlate2d_kernel_gradient", "sum_pool2d", "sum_pool2d_gradient", "scatter_add",
+    "cumulative_sum",
 })  # fmt: skip
 ADDING = ("reduce_sum", "sum_pool2d")  # products are fused into these sums
 
@@ -87,10 +94,10 @@ def _size(step: Step, inputs: list[Any], z: np.ndarray) -> np.ndarray:
     """What the rounding error of a step is proportional to."""
     name = step.op.name
     size = np.abs(z)
+    if name in ("scatter_add", "max_pool2d_gradient"):  # what is added up, and places of it
+        return step.op.value(np.abs(inputs[0]), *inputs[1:], **step.static)
     if name in SUMS:
         return step.op.value(*[np.abs(x) for x in inputs], **step.static)
-    if name == "max_pool2d_gradient":  # overlapping windows are added up
-        return step.op.value(np.abs(inputs[0]), *inputs[1:], **step.static)
     if name in ("add", "subtract"):  # reassociated sums pass through other partial sums
         return np.abs(inputs[0]) + np.abs(inputs[1])
     if name == "power":  # relative error of x^y = exp(y ln x)
@@ -107,6 +114,18 @@ def _size(step: Step, inputs: list[Any], z: np.ndarray) -> np.ndarray:
     return size
 
 
+class _Known(NamedTuple):
+    """A value, its grid, and what it is if a product is not rounded; see `unrounded`."""
+
+    value: Any
+    grid: Grid | None
+    product: Any = None
+
+
+def _known(value: Any) -> _Known:
+    return _Known(value, grid_of(np.asarray(value)))
+
+
 class Moved:
     """Runs of a recorded program in which each rounding operation is off by some units."""
 
@@ -117,21 +136,42 @@ class Moved:
     def run(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """The outputs, moved by rounding errors."""
         program = self.program
-        values: dict[Variable, Any] = dict(zip(program.inputs, arrays, strict=True))
-        values.update({v: v.value for v in program._constants.values()})
-        grids = {v: grid_of(np.asarray(value)) for v, value in values.items()}
-        products: dict[Variable, Any] = {}
-        with np.errstate(all="ignore"):
+        values: dict[Variable, _Known] = {
+            v: _known(value) for v, value in zip(program.inputs, arrays, strict=True)
+        }
+        values.update({v: _known(v.value) for v in program._constants.values()})
+        with np.errstate(all="ignore"), mock.patch.object(Body, "evaluate", self._inside):
             for step in program.steps:
-                inputs = [values[v] for v in step.inputs]
-                z = np.asarray(step.op.value(*inputs, **step.static))
-                grid = _grid_after(step, inputs, [grids[v] for v in step.inputs], z)
-                before = [products.get(v) for v in step.inputs]
-                if grid is None and z.dtype.kind == "f" and not _exact(step):
-                    z = self._rounded(step, inputs, before, z)
-                values[step.output], grids[step.output] = z, grid
-                products[step.output] = unrounded(step, inputs, before, z)
-        return [np.asarray(values[v]) for v in program.outputs]
+                values[step.output] = self._after(step, [values[v] for v in step.inputs])
+        return [np.asarray(values[v].value) for v in program.outputs]
+
+    @property
+    def _inside(self) -> Callable[..., list[np.ndarray]]:
+        """What takes the place of `Body.evaluate`: a turn of a loop, moved step by step."""
+
+        def evaluate(body: Body, *arrays: np.ndarray) -> list[np.ndarray]:
+            def apply(op: Primitive, inputs: list[_Known], static: dict[str, Any]) -> _Known:
+                specs = [spec_of(np.asarray(x.value)) for x in inputs]
+                step = Step(op, tuple(specs), static, op.shape_rule(*specs, **static))  # type: ignore[arg-type]
+                return self._after(step, inputs)
+
+            found = body.replay(list(map(_known, arrays)), apply, _known)
+            return [np.asarray(x.value) for x in found]
+
+        return evaluate
+
+    def _after(self, step: Step, known: list[_Known]) -> _Known:
+        """The moved result of one step."""
+        inputs = [x.value for x in known]
+        if isinstance(step.static.get("nest"), Nest):
+            nest = step.static["nest"]
+            return _known(nest.results.flat(nest.run(*inputs), step.op.name == "nested"))
+        z = np.asarray(step.op.value(*inputs, **step.static))
+        grid = _grid_after(step, inputs, [x.grid for x in known], z)
+        before = [x.product for x in known]
+        if grid is None and z.dtype.kind == "f" and not _exact(step):
+            z = self._rounded(step, inputs, before, z)
+        return _Known(z, grid, unrounded(step, inputs, before, z))
 
     def _rounded(
         self, step: Step, inputs: list[Any], before: list[Any], z: np.ndarray

@@ -35,6 +35,7 @@ RANKS = {
     "harness/process/": 4,
     "harness/trial/": 5,
     "harness/verify/": 6,
+    "harness/profile/": 6,
     "harness/run/": 7,
     "harness/report/": 8,
     "harness/cluster/": 8,
@@ -109,6 +110,7 @@ FORBIDDEN = {
 STANDARD_LIBRARY_ONLY = (
     "harness/contract/__init__.py",
     "harness/contract/job.py",
+    "harness/contract/ops.py",
     "harness/contract/program.py",
     "harness/contract/report.py",
     "harness/contract/skeleton.py",
@@ -257,7 +259,7 @@ def test_help_of_bench_is_quick_to_import():
     assert not loaded & (TABLES - {"typer", "rich"} | FRAMEWORKS | {"numpy"})
 
 
-@pytest.mark.parametrize("room", ["process", "trial", "verify", "run"])
+@pytest.mark.parametrize("room", ["process", "trial", "verify", "profile", "run"])
 def test_measuring_loads_no_library_of_tables_and_plots(room):
     """What measures stays small: SciPy, pandas and seaborn belong to analysis and report."""
     modules = [

@@ -33,12 +33,13 @@ def job(
     initial_weights: Path | None = None,
     seed: int = 0,
     threads: int = 1,
+    profile: int | None = None,
 ) -> dict[str, Any]:
     """A job with a nonce of its own; report and predictions go to `folder`.
 
     images, labels, order, initial_weights: what the engine reads; the last three in training only,
     as the labels of the test images stay with the harness. weights: written by training, read by
-    testing.
+    testing. profile: steps of the last epoch, which is to be profiled.
     """
     predictions = folder / "predictions.npy" if process == "test" else None
     return {
@@ -54,6 +55,7 @@ def job(
         "weights": str(weights),
         "predictions": _text(predictions),
         "report": str(folder / "report.jsonl"),
+        "profile": None if profile is None else {"steps": profile},
     }
 
 

@@ -6,6 +6,8 @@ TensorFlow time that the other engines do not spend.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from harness.contract import Skeleton
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 class TensorFlow(Skeleton):
     """`fit`, one call for all epochs unless each has an order of its own, and `predict`."""
+
+    marks: Sequence[Any] = ()  # more callbacks, of an epoch that is profiled
 
     def imports(self) -> None:
         """TensorFlow and Keras, which the model's file imports."""
@@ -54,11 +58,29 @@ class TensorFlow(Skeleton):
 
     def train(self) -> None:
         """All epochs; Keras times and reports each by a callback."""
+        epochs = self.job.workload.training.epochs
         if self.job.data.order is None:
-            self.fit(self.images, self.labels, 0, self.job.workload.training.epochs)
+            together = epochs - 1 if self.job.profile else epochs
+            self.fit(self.images, self.labels, 0, together)
+            if self.job.profile:
+                with self.profile():
+                    self.fit(self.images, self.labels, together, epochs)
         else:
             for epoch, order in enumerate(self.orders):
-                self.fit(self.images[order], self.labels[order], epoch, epoch + 1)
+                images, labels = self.images[order], self.labels[order]
+                with self.profiled(epoch + 1):
+                    self.fit(images, labels, epoch, epoch + 1)
+
+    def profile(self) -> AbstractContextManager[None]:
+        """TensorFlow's own profiler."""
+        from tf_reference import profile
+
+        self.marks = [profile.Mark()]
+        return profile.recorded(self.job.workload.model.layers, self.report)
+
+    def callbacks(self, examples: int) -> list[Any]:
+        """What watches an epoch of so many images."""
+        return [reference.EpochReport(self.report, examples), *self.marks]
 
     def fit(self, x: np.ndarray, y: np.ndarray, first: int, end: int) -> None:
         """Train from epoch `first` to before `end`, counted from 0."""
@@ -70,7 +92,7 @@ class TensorFlow(Skeleton):
             epochs=end,
             shuffle=False,
             verbose=0,
-            callbacks=[reference.EpochReport(self.report, len(y))],
+            callbacks=self.callbacks(len(y)),
         )
 
     def classify(self) -> np.ndarray:

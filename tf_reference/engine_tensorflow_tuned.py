@@ -52,7 +52,7 @@ class TunedTensorFlow(TensorFlow):
             epochs=end,
             shuffle=False,
             verbose=0,
-            callbacks=[reference.EpochReport(self.report, len(y))],
+            callbacks=self.callbacks(len(y)),
         )
 
     def classify(self) -> np.ndarray:

@@ -6,7 +6,7 @@ it does not know as "unattributed". Loaded by engines that are asked for a profi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 CONVOLUTION, MATMUL, POOLING = "convolution", "matrix product", "pooling"
@@ -126,3 +126,22 @@ def _innermost(spans: list[Span]) -> Iterator[tuple[Op, float, float]]:
             yield stack[-1].op, now, span.start
         now = max(now, span.start)
         stack.append(span)
+
+
+def nearest(
+    start: str, neighbours: Mapping[str, Iterable[str]], label: Callable[[str], Any]
+) -> Any:
+    """The first label met when going from neighbour to neighbour, in steps; None without one.
+
+    For operations that a compiler has left without a name: those that use them have one.
+    """
+    seen, front = {start}, [start]
+    while front:
+        following = []
+        for name in front:
+            if (found := label(name)) is not None:
+                return found
+            following += [other for other in neighbours.get(name, ()) if other not in seen]
+            seen.update(following)
+        front = following
+    return None

@@ -171,9 +171,7 @@ def _both_gradients(
             yield Span(Op(event.name, ops.CONVOLUTION, part, layer), begin, stop, event.thread)
 
 
-def _forward_layers(
-    ordered: Iterable[Any], modules: Sequence[tuple[str, int]]
-) -> dict[int, int]:
+def _forward_layers(ordered: Iterable[Any], modules: Sequence[tuple[str, int]]) -> dict[int, int]:
     """The layer of every forward event, by id: modules call one known operator each, in order."""
     wanted = [(LAYER_OPERATORS[name], layer) for name, layer in modules if name in LAYER_OPERATORS]
     found: dict[int, int] = {}

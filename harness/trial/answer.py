@@ -60,7 +60,6 @@ def _among(allowed: Sequence[str | None]) -> Callable[[str | None], str | None]:
     return check
 
 
-
 class PhaseEvent(_Event):
     """A phase that ended; `name` is one of the contract's PHASES, which `_add` sees to."""
 
@@ -98,9 +97,9 @@ class OpsEvent(_Event):
     event: Literal["ops"]
     name: Text
     kind: Annotated[str, AfterValidator(_among(ops.CLASSES)), Field(alias="class")]
-    part: Annotated[str | None, AfterValidator(_among((*ops.PASSES, None))), Field(alias="pass")] = (
-        None
-    )
+    part: Annotated[
+        str | None, AfterValidator(_among((*ops.PASSES, None))), Field(alias="pass")
+    ] = None
     layer: Count | None = None
     calls: Count
     seconds: Annotated[Seconds, Field(allow_inf_nan=False)]

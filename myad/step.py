@@ -12,6 +12,7 @@ from myad.losses import Loss, loss_from
 from myad.nn import Sequential
 from myad.ops.compare import cast
 from myad.optim import Optimizer
+from myad.recording import thread_state
 from myad.transforms import value_and_grad
 
 Step = Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]]
@@ -50,7 +51,9 @@ def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> 
 
     def step(parameters: Any, optimizer_state: Any, images: Any, labels: Any, key: Any = None):
         def objective(trainable: Any) -> Any:
+            thread_state.scope = "images"
             x = read_images(images, model.dtype)
+            thread_state.scope = "loss"
             outputs, updates = model.apply(
                 {**parameters, **trainable}, x, training=True, key=key, activate_last=activate
             )
@@ -58,7 +61,9 @@ def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> 
 
         trainable = {name: parameters[name] for name in model.trainable}
         (value, updates), gradients = value_and_grad(objective, has_aux=True)(trainable)
+        thread_state.scope = "update"
         changed, state = optimizer.update(gradients, optimizer_state, trainable)
+        thread_state.scope = None
         return value, {**parameters, **changed, **updates}, state
 
     return step

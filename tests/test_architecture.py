@@ -75,6 +75,7 @@ RANKS = {
     "myad/compile/build.py": 18,
     "myad/compile/arguments.py": 18,
     "myad/compile/load.py": 19,
+    "myad/compile/counted.py": 19,
     "myad/compile/function.py": 20,
     "myad/compile/training.py": 20,
     "myad/compile/__init__.py": 21,

@@ -19,6 +19,7 @@ from myad.compile.program.trace import Argument, flatten, trace, unflatten
 from myad.errors import CompileError, DataError, ThreadError
 
 if TYPE_CHECKING:
+    from myad.compile.counted import Counters
     from myad.compile.loops.plan import Plan
 
 SLICE_S = 0.05  # native code runs this long before Python looks for Ctrl-C
@@ -39,6 +40,8 @@ class CompiledTraining:
         key: uint32 (2,), (seed, counter) for dropout; the counter grows by 1 each step.
         threads: how many work on a step; fewer where the process may not use so many processors or
             the step is too small. Their number does not change a bit of the result.
+        counted: whether the code counts the time of each kernel, see `counters`; it is slower by
+            one reading of a counter per kernel, and its results are the same.
     Raises: CompileError naming what cannot be compiled; OptionError unless `threads` is an integer
         >= 1.
 
@@ -48,9 +51,9 @@ class CompiledTraining:
 
     def __init__(
         self, step: Step, parameters: Any, optimizer_state: Any, images: Any, labels: Any, *,
-        batch_size: int, key: np.ndarray | None = None, threads: int = 1,
+        batch_size: int, key: np.ndarray | None = None, threads: int = 1, counted: bool = False,
     ) -> None:  # fmt: skip
-        self._step = step
+        self._step, self._counted = step, counted
         if key is None:
             key = np.zeros(2, np.uint32)
         self._state = (parameters, optimizer_state, key)
@@ -61,7 +64,13 @@ class CompiledTraining:
         self.threads = team_size(threads)
         self._pace = 1.0  # steps that fit a slice, learned as it runs
         self._module = self._compile()
+        self.counters = self._count() if counted else None
         self._write(self._state)
+
+    def _count(self) -> Counters:
+        from myad.compile.counted import Counters
+
+        return Counters(self._module, self.threads)
 
     @property
     def plan(self) -> Plan:
@@ -159,11 +168,12 @@ class CompiledTraining:
         """Sum of the loss over the examples of `rows`, in slices so that Ctrl-C is heard."""
         batch = self.batch_size
         steps, made, total = len(rows) // batch, 0, 0.0
+        ticks = None if self.counters is None else self.counters.ticks
         while made < steps:
             count = max(1, min(steps - made, int(self._pace)))
             start = time.perf_counter()
             # added up within: the sum does not hang on where the clock cut the slices
-            total = self._module.run(streams, rows[made * batch :], count, total=total,
+            total = self._module.run(streams, rows[made * batch :], count, ticks, total=total,
                                       threads=self.threads)  # fmt: skip
             elapsed = max(time.perf_counter() - start, 1e-7)
             self._pace = min(4 * self._pace, count * SLICE_S / elapsed) + 1
@@ -193,7 +203,8 @@ class CompiledTraining:
             )
         state = _state_places(self._state, result[1:])
         count = len(state)
-        return load(program, state=state, streams=(count, count + 1), loss=0)
+        return load(program, state=state, streams=(count, count + 1), loss=0,
+                    counted=self._counted)  # fmt: skip
 
     def _advance(self, parameters: Any, state: Any, key: Any, images: Any, labels: Any) -> Any:
         loss, parameters, state = self._step(parameters, state, images, labels, key)

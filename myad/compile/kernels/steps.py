@@ -36,7 +36,9 @@ def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
         sources = [_source(v, buffer_of(v, "input")) for v in step.inputs]
         output = buffer_of(step.output, "temporary")
         builder = KernelBuilder(f"k{number}_{step.op.name}", output)
-        kernels.append(step.op.kernel_rule(builder, *sources, **step.static))
+        kernel = step.op.kernel_rule(builder, *sources, **step.static)
+        kernel.origins = ((step.op.name, step.origin),) if step.origin else ()
+        kernels.append(kernel)
     for variable in program.outputs:
         buffer_of(variable, "input")
     return kernels, buffers

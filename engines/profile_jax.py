@@ -51,7 +51,7 @@ CALLS = re.compile(r"^(while|call|conditional|async)\b")
 
 
 class Instruction(NamedTuple):
-    """A line of a module's text: its result's shape, its kind, its operands, where it comes from."""
+    """A line of a module's text: its shape, kind and operands, and where it comes from."""
 
     shape: tuple[int, ...]
     opcode: str
@@ -79,9 +79,11 @@ def parse(text: str) -> dict[str, Instruction]:
 class Names:
     """What the events of a trace are."""
 
-    def __init__(self, text: str, layers: Sequence[Layer], weights: dict[str, tuple]) -> None:
+    def __init__(
+        self, text: str | None, layers: Sequence[Layer], weights: dict[str, tuple]
+    ) -> None:
         """Args: text: of the module. weights: shapes by name, "0.kernel"."""
-        self.instructions, self.layers, self.weights = parse(text), layers, weights
+        self.instructions, self.layers, self.weights = parse(text or ""), layers, weights
         self.users: dict[str, list[str]] = {}
         for name, one in self.instructions.items():
             for operand in one.operands:

@@ -136,7 +136,7 @@ class Recorder:
         timed = self._whole(Op("the optimizer's step", ops.OPTIMIZER, ops.UPDATE), update)
         object.__setattr__(self.optimizer, "update", timed)  # optimizers are frozen
         reading = self._whole(Op("images as numbers", ops.MOVEMENT), read_images)
-        myad.step.read_images = reading  # type: ignore[assignment]
+        myad.step.read_images = reading
         try:
             yield
         finally:

@@ -1,12 +1,13 @@
 """PyTorch's profile in the classes of the contract: names of its operators, and what they are.
 
 Operators run inside one another on a thread; `ops.own_times` gives each its own time. Wrappers such
-as `aten::conv2d` have only the dispatcher's. A layer is known by the order of the forward operators,
-backward operators by the sequence number that they share with a forward one.
+as `aten::conv2d` have only the dispatcher's. A layer is known by the order of the forward
+operators, backward operators by the sequence number that they share with a forward one.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -231,12 +232,8 @@ def gradient_shares(network: Any, batches: Sequence[Any]) -> dict[int, float]:
 
     Args: network: as in `model_pytorch`. batches: images of some steps, (B, C, H, W).
     """
-    import time
-
     import torch
 
-    shares: dict[int, float] = {}
-    operator = torch.ops.aten.convolution_backward
     seconds: dict[tuple[int, bool], float] = {}
     with torch.no_grad():
         for batch in batches:
@@ -244,19 +241,25 @@ def gradient_shares(network: Any, batches: Sequence[Any]) -> dict[int, float]:
             for module, layer in zip(network.steps, network.step_layers, strict=True):
                 z = module(x)
                 if isinstance(module, torch.nn.Conv2d) and not is_first:
-                    dz = torch.ones_like(z)
-                    sizes = [module.out_channels]
                     for of_input in (True, False):
-                        mask = [of_input, not of_input, not of_input and module.bias is not None]
-                        start = time.perf_counter()
-                        operator(dz, x, module.weight, sizes, module.stride, module.padding,
-                                 module.dilation, False, [0, 0], module.groups, mask)  # fmt: skip
-                        spent = time.perf_counter() - start
-                        before = seconds.get((layer, of_input), float("inf"))
+                        spent = _gradient_seconds(module, x, z, of_input)
+                        before = seconds.get((layer, of_input), spent)
                         seconds[layer, of_input] = min(before, spent)
                 is_first = is_first and not isinstance(module, torch.nn.Conv2d | torch.nn.Linear)
                 x = z
-    for layer in {layer for layer, _ in seconds}:
-        of_input, of_kernel = seconds[layer, True], seconds[layer, False]
-        shares[layer] = of_input / (of_input + of_kernel)
-    return shares
+    layers = {layer for layer, _ in seconds}
+    return {n: seconds[n, True] / (seconds[n, True] + seconds[n, False]) for n in layers}
+
+
+def _gradient_seconds(module: Any, x: Any, z: Any, of_input: bool) -> float:
+    """How long one gradient of a convolution takes, given its input and an output's shape."""
+    import torch
+
+    mask = [of_input, not of_input, not of_input and module.bias is not None]
+    dz = torch.ones_like(z)
+    start = time.perf_counter()
+    torch.ops.aten.convolution_backward(
+        dz, x, module.weight, [module.out_channels], module.stride, module.padding,
+        module.dilation, False, [0, 0], module.groups, mask,
+    )  # fmt: skip
+    return time.perf_counter() - start

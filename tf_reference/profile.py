@@ -1,8 +1,8 @@
 """TensorFlow's profile in the classes of the contract, read from the `.xplane.pb` that it writes.
 
-Operations of the graph are named "…/layer2_1/Relu:_MklNativeFusedConv2D", their place in the graph and
-their kind. What XLA has compiled shows as instructions, whose place in the graph is in the module
-that lies in the same file. The rest is TensorFlow's own: its executor, its input pipeline.
+Operations of the graph are named "…/layer2_1/Relu:_MklNativeFusedConv2D", their place in the graph
+and their kind. What XLA has compiled shows as instructions, whose place in the graph is in the
+module that lies in the same file. The rest is TensorFlow's own: its executor, its input pipeline.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from harness.contract import Layer, ops
 from harness.contract.ops import Op, Span
 
+WARM_UP = 4  # steps of a training function before it is profiled
+EXECUTOR = "ExecutorState::Process"
 EPOCH, AROUND = "the profiled epoch", "around the profiled epoch"
 LAYER = re.compile(r"(?:^|/)layer(\d+)(?:_\d+)?(?:/|$)")
 OWN_PREFIX = re.compile(r"^_Mkl(Native)?(Fused)?|^_?Fused|^_")
@@ -85,6 +87,8 @@ BOOKKEEPING = {
     "AddV2", "AddN", "AssignAddVariableOp", "AssignVariableOp", "Cast", "DivNoNan", "Mul", "Sum",
     "Mean", "RealDiv", "Sub", "Greater", "SelectV2",
 }  # fmt: skip
+# Stages of the input pipeline that copy images; the others hand batches from thread to thread.
+COPYING = ("BatchV2", "Batch", "TensorSlice")
 PIPELINE = ("Iterator::", "MakeIterator::", "Prefetch", "ParallelMap", "IteratorGetNext")
 # XLA's instructions that only move, by what their names are made of.
 MOVES = re.compile(r"^(copy|bitcast|transpose|slice|dynamic-slice|dynamic-update-slice)")
@@ -106,7 +110,7 @@ class Mark(keras.callbacks.Callback):
 @contextmanager
 def recorded(layers: Sequence[Layer], report: Any) -> Iterator[None]:
     """A context whose work is traced and reported."""
-    # level 3: cheap operations are left out below; Python's own calls would cost more than they say
+    # level 3: cheap operations are left out below. Python's calls would cost more than they say.
     options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=3, python_tracer_level=0)
     with TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder, options=options)
@@ -192,7 +196,10 @@ class _Names:
     def _own(self, name: str) -> Op:
         place, colon, kind = name.rpartition(":")
         if name.startswith(PIPELINE):
-            return Op(name.split(" ")[0], ops.MOVEMENT)
+            stage = name.split(" ")[0].rpartition("::")[2]
+            return Op(name.split("[")[0], ops.MOVEMENT if stage in COPYING else ops.DISPATCH)
+        if name == EXECUTOR:
+            return Op(f"{name}, with operations too cheap to be traced", ops.DISPATCH)
         if not colon or "::" in name or " " in name:
             return Op(name.split(":")[0], ops.DISPATCH)
         kind = OWN_PREFIX.sub("", kind)
@@ -212,7 +219,7 @@ class _Names:
         if MOVES.match(hlo):
             return Op(hlo, ops.MOVEMENT)
         user = ops.nearest(hlo, self.users, self._label)
-        return self._placed(*user, hlo) if user else Op(hlo, ops.UNATTRIBUTED)
+        return self._placed(user[0], user[1], hlo) if user else Op(hlo, ops.UNATTRIBUTED)
 
     def _label(self, name: str) -> tuple[str, str] | None:
         found = self.instructions[name].metadata
@@ -248,7 +255,7 @@ class _Names:
             return ops.FORWARD
         # of a product's two gradients, "MatMul/MatMul" is that of the input, if there is one
         second = place.endswith("_1") or layer == self.first
-        kernel = kind.startswith(("Conv2DBackpropFilter", "BiasAdd")) or (
+        kernel = kind.startswith(("Conv2DBackpropFilter", "BiasAdd", "Sum")) or (
             kind == "MatMul" and second
         )
         return ops.KERNEL_GRADIENT if kernel else ops.INPUT_GRADIENT

@@ -40,8 +40,11 @@ def profile(
     command: Commands = None,
     engine_path: EnginePaths = None,
     steps: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Training steps that are profiled.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1, max=100_000, help="Steps that are profiled (default: 100, at batch 1 500)."
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Threads per engine.")] = 1,
     run: Annotated[
         str | None,

@@ -35,8 +35,8 @@ class Operation(OpsEvent):
 class Peak(_Part):
     """What the machine does at best, measured in the same call, by so many threads.
 
-    flop_per_s: of matrix products by NumPy's BLAS. bytes_per_s: of copies of arrays that no cache
-    holds, what is read and what is written counted.
+    flop_per_s: of multiply-adds in registers or of matrix products, whichever is faster.
+    bytes_per_s: of copies of arrays that no cache holds, what is read and what is written counted.
     """
 
     flop_per_s: Annotated[float, Field(gt=0, le=1e18)]

@@ -35,7 +35,7 @@ from harness.trial.job import job, run_job
 from harness.workload import start as weights
 
 WARM_UP, PLAIN = 1, 3  # epochs before the profiled one
-STEPS = 100
+STEPS, EXAMPLES = 100, 500  # at least so many steps of at least so many images
 LONGEST_S = 1800.0  # that the process of an engine takes
 
 
@@ -43,7 +43,8 @@ LONGEST_S = 1800.0  # that the process of an engine takes
 class Request:
     """What to profile.
 
-    workload: resolved. steps: of an epoch; fewer where the data set has not so many batches.
+    workload: resolved. steps: of an epoch, enough of them by default; fewer where the data set has
+    not so many batches.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Request:
     workload: dict[str, Any]
     dataset: DataSet
     engines: Sequence[Engine]
-    steps: int = STEPS
+    steps: int | None = None
     threads: int = 1
     seed: int = 0
     timeout_s: float = LONGEST_S
@@ -66,7 +67,8 @@ def carry_out(request: Request) -> Profile:
     Raises: Interrupted if stopped; BenchError if the machine's peak cannot be measured.
     """
     batch = request.workload["training"]["batch_size"]
-    steps = max(min(request.steps, request.dataset.counts["train"] // batch), 1)
+    wanted = request.steps or max(STEPS, EXAMPLES // batch)
+    steps = max(min(wanted, request.dataset.counts["train"] // batch), 1)
     # what an engine has left may not be removable, and is no fault of the profile's
     with tempfile.TemporaryDirectory(prefix="bench-profile-", ignore_cleanup_errors=True) as folder:
         prepared = _Prepared(request, Path(folder), steps)
@@ -122,9 +124,10 @@ class _Prepared:
         request = self.request
         folder = self.folder / engine.name / "train"
         folder.mkdir(parents=True)
+        options: dict[str, Any] = {"seed": request.seed, "threads": request.threads, **self.given}
         asked = job(
             "train", engine.name, self.workload, folder, weights=folder / "weights.npz",
-            seed=request.seed, threads=request.threads, profile=self.steps, **self.given,
+            profile=self.steps, **options,
         )  # fmt: skip
         result = run_job(
             asked,

@@ -20,7 +20,8 @@ POOL_FLOP = {"max_pooling2d": (-1, 0), "average_pooling2d": (0, 1)}
 # Operations per parameter, and numbers read or written per parameter.
 # sgd: θ − αg. momentum: μv − αg, θ + v. adam: m and v (3 and 4), α·m/(√v + ε), θ − … (5).
 OPTIMIZERS = {"sgd": (2, 3), "momentum": (4, 5), "adam": (12, 7)}
-# Softmax with cross-entropy, per logit: maximum, difference, exponential, sum; quotient, difference.
+# Softmax with cross-entropy, per logit: maximum, difference, exponential, sum; and backward a
+# quotient and a difference.
 LOSS_FLOP = 6
 
 

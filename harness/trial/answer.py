@@ -49,6 +49,7 @@ Text = Annotated[str, Field(max_length=200)]
 Amount = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Slice = tuple[Amount, Amount]  # start and length, seconds
 MOST_OPS = 20_000  # events of one report
+PARTS: tuple[str | None, ...] = (*ops.PASSES, None)
 
 
 def _among(allowed: Sequence[str | None]) -> Callable[[str | None], str | None]:
@@ -97,9 +98,7 @@ class OpsEvent(_Event):
     event: Literal["ops"]
     name: Text
     kind: Annotated[str, AfterValidator(_among(ops.CLASSES)), Field(alias="class")]
-    part: Annotated[
-        str | None, AfterValidator(_among((*ops.PASSES, None))), Field(alias="pass")
-    ] = None
+    part: Annotated[str | None, AfterValidator(_among(PARTS)), Field(alias="pass")] = None
     layer: Count | None = None
     calls: Count
     seconds: Annotated[Seconds, Field(allow_inf_nan=False)]

@@ -144,9 +144,8 @@ class Jobs:
         folder: Path,
         **given: Path,
     ) -> dict[str, Any]:
-        return job(
-            process, engine.name, workload, folder, seed=self.seed, threads=self.threads, **given
-        )
+        options: dict[str, Any] = {"seed": self.seed, "threads": self.threads, **given}
+        return job(process, engine.name, workload, folder, **options)
 
     def _run(
         self, engine: Engine, asked: dict[str, Any], folder: Path, examples: int

@@ -45,9 +45,7 @@ def load(
 
     kept = store()
     how = sorted((state or {}).items()), list(streams), arrays, loss, collect, machine
-    if counted:
-        how += ("counted",)
-    key = _key(program, *how) if kept else None
+    key = _key(program, *how, *(["counted"] if counted else [])) if kept else None
     found = _unpacked(kept.read(key)) if kept and key else None
     if found is not None:
         return Module(*found, given=given, stages=lambda: _stages(plan(), loss, collect, counted))

@@ -84,33 +84,32 @@ def bars(profile: Profile) -> Figure | None:
     PLOTS,
     "profile-roofline",
     "A point per class of operations and engine: operations per byte that the shapes ask for "
-    "against GFLOP/s, both logarithmic, under the bandwidth and the peak measured in the same call. "
+    "against GFLOP/s, both logarithmic, under bandwidth and peak as measured in the same call. "
     "Points above the slope work on data that a cache holds.",
 )
 def roofline(profile: Profile) -> Figure | None:
     """Arithmetic intensity against speed. Source: Williams, Waterman & Patterson 2009."""
     points = [
-        (place, row, found)
+        (place, row.kind, found.intensity, found.flop_per_s / 1e9)
         for place, engine in enumerate(profile.measured)
         for row in rows(profile)
         if (found := cell(profile, engine, row)).flop_per_s and found.intensity
     ]
     if not points:
         return None
-    kinds = list(dict.fromkeys(row.kind for _, row, _ in points))
+    kinds = list(dict.fromkeys(kind for _, kind, *_ in points))
     figure, axis = plt.subplots(figsize=(WIDTH, 4.6), layout="constrained")
-    intensities = [found.intensity for *_, found in points]
+    intensities = [intensity for *_, intensity, _ in points]
     low, high = min(intensities) / 2, max(*intensities, _ridge(profile)) * 2
     _roof(axis, profile, low, high)
-    for place, row, found in points:
+    for place, kind, intensity, speed in points:
         axis.plot(
-            found.intensity, found.flop_per_s / 1e9, marker(place), ms=5.5, mew=0.6, mec=INK,
-            color=_kind_colour(row.kind), alpha=0.9,
+            intensity, speed, marker(place), ms=5.5, mew=0.6, mec=INK, color=_kind_colour(kind),
+            alpha=0.9,
         )  # fmt: skip
     log_axis(axis, low, high, plain)
     axis.set_yscale("log")
-    slowest = min(found.flop_per_s for *_, found in points) / 1e9
-    axis.set_ylim(slowest / 2, 2.5 * profile.peak.flop_per_s / 1e9)
+    axis.set_ylim(min(speed for *_, speed in points) / 2, 2.5 * profile.peak.flop_per_s / 1e9)
     axis.yaxis.set_major_locator(LogLocator(numticks=8))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: plain(y)))
     axis.yaxis.set_minor_formatter(NullFormatter())

@@ -60,17 +60,15 @@ class TensorFlow(Skeleton):
     def train(self) -> None:
         """All epochs; Keras times and reports each by a callback."""
         epochs = self.job.workload.training.epochs
-        if self.job.data.order is None:
-            together = epochs - 1 if self.job.profile else epochs
-            self.fit(self.images, self.labels, 0, together)
-            if self.job.profile:
-                with self.profile():
-                    self.fit(self.images, self.labels, together, epochs)
-        else:
-            for epoch, order in enumerate(self.orders):
-                images, labels = self.images[order], self.labels[order]
-                with self.profiled(epoch + 1):
-                    self.fit(images, labels, epoch, epoch + 1)
+        if self.job.data.order is None and self.job.profile is None:
+            self.fit(self.images, self.labels, 0, epochs)
+            return
+        for epoch, order in enumerate(self.orders):
+            images, labels = self.images, self.labels
+            if order is not None:
+                images, labels = images[order], labels[order]
+            with self.profiled(epoch + 1):
+                self.fit(images, labels, epoch, epoch + 1)
 
     def profile(self) -> AbstractContextManager[None]:
         """TensorFlow's own profiler, on a training function made anew.

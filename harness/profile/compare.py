@@ -12,6 +12,10 @@ from harness.profile.model import CLOSES_WITHIN, EngineProfile, Profile
 from harness.profile.work import Work, step_work, total
 
 THREE_PASSES = (ops.CONVOLUTION, ops.MATMUL)
+# A pass over memory stores a vector in each cycle at best, in which the peak has two multiply-adds,
+# and reads as much or more. What seems faster was done elsewhere: fused into another's kernel.
+ELEMENTWISE = (ops.ACTIVATION, ops.NORMALISATION, ops.LOSS, ops.OPTIMIZER, ops.MOVEMENT)
+ELEMENTWISE_SHARE = 0.25
 MUCH_UNATTRIBUTED = 0.1  # of the step; from there on a note says so
 
 
@@ -32,7 +36,8 @@ class Cell:
     """One engine's figures in a row, of one step.
 
     step_s: seconds. share: of the engine's step. flop_per_s: the work that the shapes ask for over
-    the seconds; None where a class has none, or took no time. intensity: FLOP per byte.
+    the seconds; None where a class has none, took no time, or was done in another's kernels.
+    intensity: FLOP per byte.
     """
 
     step_s: float
@@ -68,6 +73,8 @@ def cell(profile: Profile, engine: EngineProfile, row: Row) -> Cell:
     step_s = seconds(engine, row) / profile.steps
     flop, moved = _work(profile, row)
     rate = flop / step_s if flop and step_s else None
+    if rate and row.kind in ELEMENTWISE and rate > ELEMENTWISE_SHARE * profile.peak.flop_per_s:
+        rate = None
     return Cell(
         step_s,
         seconds(engine, row) / max(engine.profiled_s, engine.reported_s),

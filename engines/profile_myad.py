@@ -170,7 +170,8 @@ class Recorder:
 
     def _vjp(self, name: str, vjp: Callable[..., Any]) -> Callable[..., Any]:
         def timed(dz: Any, z: Any, *inputs: Any, **static: Any) -> Any:
-            origin = Origin(self._made.get(id(z)), name, -1)
+            # NumPy's numbers become arrays on the way: they are those of the loss
+            origin = Origin(self._made.get(id(z), None if z.ndim else "loss"), name, -1)
             shares = self._within(origin, lambda: vjp(dz, z, *inputs, **static))
             return tuple(
                 self._later(origin._replace(argument=number), share) if callable(share) else share

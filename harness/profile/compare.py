@@ -153,7 +153,7 @@ def _difference(profile: Profile, base: EngineProfile, other: EngineProfile) -> 
     limit = f"what the profilers cost, {units.seconds(cost)}"
     if not claimed:
         return f"{head}; no class differs by more than {limit}."
-    told = ", ".join(
+    told = "; ".join(
         f"{row.title} {'+' if by > 0 else '−'}{units.seconds(abs(by))}" for row, by in claimed[:4]
     )
-    return f"{head}. By class: {told}; differences below {limit}, are not claimed."
+    return f"{head}. By class: {told}. Differences below {limit}, are not claimed."

@@ -128,13 +128,13 @@ def _lines(title: str, cells: list[Cell]) -> list[list[str]]:
 
 
 def _time(one: Cell) -> str:
-    return f"{units.seconds(one.step_s)} {100 * one.share:5.1f} %"
+    return f"{units.seconds(one.step_s)}, {100 * one.share:4.1f} %"
 
 
 def _rate(one: Cell) -> str:
     if one.flop_per_s is None or one.of_peak is None:
         return ""
-    return f"{_giga(one.flop_per_s)} {100 * one.of_peak:5.1f} %"
+    return f"{_giga(one.flop_per_s)}, {100 * one.of_peak:4.1f} %"
 
 
 def _plain(profile: Profile, engine: EngineProfile) -> str:

@@ -59,7 +59,7 @@ def test_the_largest_differences_are_named_and_small_ones_are_not_claimed():
     assert "pooling +0.388 ms" in told
     assert "convolution, forward −0.204 ms" in told
     assert "dispatch" not in told  # 31 µs are less than the 44 µs that the profilers cost
-    assert "differences below what the profilers cost, 44.0 µs, are not claimed" in told
+    assert "Differences below what the profilers cost, 44.0 µs, are not claimed" in told
 
 
 def test_no_class_is_claimed_where_the_profilers_cost_more():

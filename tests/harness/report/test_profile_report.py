@@ -19,7 +19,7 @@ def test_page_tables_plots_and_trace_are_written(tmp_path):
     for name in PLOTS:
         assert (folder / "report" / f"{name}.png").stat().st_size > 5_000
     text = (folder / "report" / "report.md").read_text()
-    assert "| convolution, kernel gradient | 0.275 ms 25.0 % | 2.75 ms 25.0 % |" in text
+    assert "| convolution, kernel gradient | 0.275 ms, 25.0 % | 2.75 ms, 25.0 % |" in text
     assert "the profiler adds" in text
 
 

@@ -74,7 +74,8 @@ class Compiled(Eager):
         )  # fmt: skip
         self.training.epoch(self.images, self.labels, self.orders[-1])
         layers = job.workload.model.layers
-        with profile_myad.counted(self.training, layers, job.profile.steps, self.report):
+        steps, report = job.profile.steps, self.report
+        with profile_myad.counted(self.training, layers, steps, report, lambda: self.epoch_s):
             yield
 
     def classify(self) -> np.ndarray:

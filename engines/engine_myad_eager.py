@@ -72,7 +72,9 @@ class Eager(Skeleton):
         from engines import profile_myad
 
         layers = self.job.workload.model.layers
-        return profile_myad.recorded(layers, self.optimizer, self.report)
+        return profile_myad.recorded(
+            layers, self.optimizer, self.report, lambda: self.watcher.window
+        )
 
     def fit(self, first: int, end: int, state: dict[str, Any] | None = None) -> dict[str, Any]:
         """Train from epoch `first` to before `end`, counted from 0; the optimizer's state."""
@@ -128,10 +130,12 @@ def epoch_watcher(report: Report, examples: int) -> Any:
     class Watcher(myad.Callback):
         epochs = 0
         begun = time.perf_counter()
+        window = (0.0, 0.0)  # when the latest epoch began and ended
 
         def epoch_done(self, epoch: int, model: myad.Sequential, history: Any) -> bool:
             seconds, loss = history.seconds[-1], history.loss[-1]
             self.epochs, self.begun = self.epochs + 1, time.perf_counter()
+            self.window = self.begun - seconds, self.begun
             report.epoch(self.epochs, seconds=seconds, loss=loss, examples=examples)
             return False
 

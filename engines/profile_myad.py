@@ -95,15 +95,16 @@ def kernel(name: str, origins: Sequence[tuple[str, Origin]], layers: Sequence[La
 
 
 @contextmanager
-def counted(training: Any, layers: Sequence[Layer], steps: int, report: Report) -> Iterator[None]:
+def counted(
+    training: Any, layers: Sequence[Layer], steps: int, report: Report,
+    epoch_s: Callable[[], float],
+) -> Iterator[None]:  # fmt: skip
     """A context in which a counted build of the training loop takes so many steps and is reported.
 
-    Args: training: of `compile_training(counted=True)`.
+    Args: training: of `compile_training(counted=True)`. epoch_s: seconds of the epoch, at its end.
     """
     training.counters.reset()
-    start = time.perf_counter()
     yield
-    seconds = time.perf_counter() - start
     times = training.counters.read()
     starts = sorted(one.start for one in times if one.start is not None)
     ends = dict(pairwise(starts))  # of the latest turn of each kernel: where the next one began
@@ -112,7 +113,7 @@ def counted(training: Any, layers: Sequence[Layer], steps: int, report: Report) 
         op = Op(one.name, ops.DISPATCH) if is_rest else kernel(one.name, one.origins, layers)
         slices = [(one.start, ends[one.start] - one.start)] if one.start in ends else []
         report.ops(*op, calls=one.calls * steps, seconds=one.seconds, slices=slices)
-    outside = seconds - sum(one.seconds for one in times)
+    outside = epoch_s() - sum(one.seconds for one in times)
     report.ops("Python around the native loop", ops.DISPATCH, calls=1, seconds=outside)
 
 
@@ -195,12 +196,16 @@ class Recorder:
 
 
 @contextmanager
-def recorded(layers: Sequence[Layer], optimizer: Any, report: Report) -> Iterator[None]:
-    """A context in which eager training is timed and reported."""
+def recorded(
+    layers: Sequence[Layer], optimizer: Any, report: Report,
+    window: Callable[[], tuple[float, float]],
+) -> Iterator[None]:  # fmt: skip
+    """A context in which eager training is timed and reported.
+
+    Args: window: when the epoch began and ended, on the clock of `time.perf_counter`.
+    """
     recorder = Recorder(layers, optimizer)
     with recorder.on():
-        start = time.perf_counter()
         yield
-        end = time.perf_counter()
-    for op in ops.own_times(recorder.spans, start, end).ops():
+    for op in ops.own_times(recorder.spans, *window()).ops():
         report.ops(**op)

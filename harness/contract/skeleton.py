@@ -32,6 +32,7 @@ class Skeleton:
     images: Any
     labels: Any
     orders: Any
+    epoch_s: float  # of the latest epoch
     compile_training: Callable[[], None] | None = None
     compile_testing: Callable[[], None] | None = None
 
@@ -82,7 +83,7 @@ class Skeleton:
             with self.profiled(number):
                 start = time.perf_counter()
                 loss = self.epoch(number, order)
-                seconds = time.perf_counter() - start
+                self.epoch_s = seconds = time.perf_counter() - start
             self.report.epoch(number, seconds=seconds, loss=loss, examples=len(self.labels))
 
     def profiled(self, number: int) -> AbstractContextManager[None]:

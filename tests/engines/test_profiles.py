@@ -1,5 +1,6 @@
 """Each engine's profile in the classes of the contract: parsers on small traces made here."""
 
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -374,7 +375,8 @@ def test_myad_eager_primitives_are_timed_and_put_back():
     images, labels = np.zeros((8, 6, 6, 1), np.uint8), np.zeros(8, np.uint8)
     before = [(op.value, op.vjp) for op in PRIMITIVES.values()], myad.step.read_images
     report = Events()
-    with profile_myad.recorded(LAYERS, rule, report):
+    begun = time.perf_counter()
+    with profile_myad.recorded(LAYERS, rule, report, lambda: (begun, time.perf_counter())):
         myad.fit(model, images, labels, optimizer=rule, batch_size=4, progress=False)
     assert ([(op.value, op.vjp) for op in PRIMITIVES.values()], myad.step.read_images) == before
     assert "update" not in vars(rule)

@@ -10,7 +10,9 @@ from harness.errors import Interrupted
 from harness.profile import request as profiling
 from harness.profile.model import Peak, read
 from harness.profile.request import PLAIN, WARM_UP, Request, carry_out
-from harness.trial.engines import parse_command
+from harness.run.options import RunOptions
+from harness.run.plan import new_plan
+from harness.trial.engines import find, parse_command
 from tests.harness.conftest import fake_command
 
 MEASURED_PEAK = profiling._peak
@@ -160,11 +162,8 @@ def test_a_narrow_terminal_has_a_line_per_engine(home, capsys, monkeypatch):
     ]
 
 
-def request_for(home, engine, **more):
-    from harness.run.options import RunOptions
-    from harness.run.plan import new_plan
-
-    (home / "pooled.toml").write_text(POOLED)
+def request_for(home, engine, settings="", **more):
+    (home / "pooled.toml").write_text(POOLED + settings)
     plan = new_plan(RunOptions(preset=str(home / "pooled.toml"), engines="myad-eager"))
     return Request("p", "pooled", plan.workload, plan.dataset, [engine], **more)
 
@@ -182,6 +181,26 @@ def test_a_planted_slow_layer_is_found_in_its_class(home):
     assert slowest.calls == 5
     assert slowest.seconds >= 5 * 0.001
     assert found.seconds("unattributed") < 0.1 * found.profiled_s
+
+
+@pytest.mark.parametrize(("name", "module"), [("myad", "llvmlite"), ("pytorch", "torch")])
+def test_the_project_s_engines_close_and_attribute(home, name, module):
+    pytest.importorskip(module)
+    engine = find()[name]
+    (found,) = carry_out(request_for(home, engine, "shuffle = true", steps=10)).engines
+    assert not found.failure
+    assert found.closes
+    assert found.seconds("unattributed") < 0.1 * found.profiled_s
+    passes = {(op.kind, op.part, op.layer) for op in found.operations if op.seconds}
+    assert {
+        ("convolution", "forward", 0),
+        ("convolution", "kernel gradient", 0),
+        ("pooling", "forward", 1),
+        ("matrix product", "forward", 3),
+        ("matrix product", "input gradient", 3),
+        ("matrix product", "kernel gradient", 3),
+    } <= passes
+    assert ("convolution", "input gradient", 0) not in passes
 
 
 def test_it_can_be_interrupted(home):

@@ -6,11 +6,20 @@ import statistics
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from harness import contract
 from harness.contract import ops
 from harness.errors import RecordError
-from harness.records.fields import Count, EngineName, Facts, Line, Moment, RunName, Seconds
+from harness.profile.work import step_work
+from harness.records.fields import LARGEST, Count, EngineName, Facts, Line, Moment, RunName, Seconds
 from harness.safe import files
 from harness.safe.text import one_line
 from harness.trial.answer import OpsEvent
@@ -44,6 +53,19 @@ class Peak(_Part):
     threads: Annotated[int, Field(ge=1, le=1024)]
 
 
+def _workload(document: dict[str, Any]) -> dict[str, Any]:
+    """The document as it is, if it is a resolved workload, whose work can be counted."""
+    try:
+        contract.Workload(document)
+        work = step_work(document)
+        known = all(0 <= w.flop <= LARGEST and 0 < w.bytes <= LARGEST for w in work)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        known = False
+    if not known:
+        raise ValueError("not a workload with the sizes of its layers.")
+    return document
+
+
 class EngineProfile(_Part):
     """One engine's epoch under its profiler.
 
@@ -57,6 +79,12 @@ class EngineProfile(_Part):
     profiled_s: Seconds = 0.0
     operations: Annotated[list[Operation], Field(max_length=20_000)] = []
     versions: Facts = {}
+
+    @model_validator(mode="after")
+    def _measured(self) -> EngineProfile:
+        if not self.failure and (min(self.plain_s, default=0.0) <= 0 or self.profiled_s <= 0):
+            raise ValueError("an engine without a failure has times above 0.")
+        return self
 
     @property
     def plain(self) -> float:
@@ -101,7 +129,7 @@ class Profile(_Part):
     name: RunName
     created: Moment
     preset: Annotated[str, Field(max_length=64)]
-    workload: dict[str, Any]
+    workload: Annotated[dict[str, Any], AfterValidator(_workload)]
     steps: Annotated[Count, Field(ge=1)]
     threads: Annotated[int, Field(ge=1, le=1024)]
     host: Facts

@@ -133,6 +133,7 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "published_difference": difference_of_work(manifest),
         "spreads": spread_table(analysis),
         "spread_note": _spread_note(analysis),
+        "profile": None,
         "comparisons_made": analysis.made,
         "ratios": ratio_table(analysis),
         "across": across_table(analysis) if analysis.machines else None,

@@ -74,11 +74,11 @@ class TensorFlow(Skeleton):
         """TensorFlow's own profiler, on a training function made anew.
 
         After 90 steps TensorFlow (2.21) takes what is cheap for known, and leaves it out of the
-        trace at every level.
+        trace at every level. What XLA has compiled is always in it.
         """
         from tf_reference import profile
 
-        if self.model.compiled:
+        if self.model.compiled and not self.model.jit_compile:
             few = profile.WARM_UP * self.job.workload.training.batch_size
             self.model.make_train_function(force=True)
             self.is_watched = False

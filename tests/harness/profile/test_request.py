@@ -149,6 +149,23 @@ def test_a_profile_is_not_written_over_and_wrong_options_are_one_line(home, caps
     assert "--run takes the workload" in capsys.readouterr().err
 
 
+def test_a_run_s_profile_lies_in_its_folder_and_its_report_shows_it(home, capsys):
+    results = ["--results", str(home / "r")]
+    run = ["run", "--preset", str(home / "tiny.toml"), "--repeats", "1", "--warmup", "0"]
+    commands = ["--command", f"a={fake_command('profiled:900')}", "--no-verify", "--name", "made"]
+    assert main([*run, *commands, *results]) in (0, 4)
+    assert main(["profile", "--run", "made", *results]) == 0
+    found = read(home / "r" / "made" / "profile")
+    assert [engine.engine for engine in found.measured] == ["a"]
+    assert main(["report", "made", *results]) == 0
+    page = (home / "r" / "made" / "report" / "index.html").read_text()
+    assert 'id="profile"' in page
+    assert "matrix product, forward" in page
+    assert main(["profile", "--run", "made", *results]) == 0  # anew, in the same place
+    assert main(["profile", "--run", "nosuch", *results]) == 2
+    assert "no run 'nosuch'" in capsys.readouterr().err
+
+
 def test_a_narrow_terminal_has_a_line_per_engine(home, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     bench(home, "first=profiled:900", "second=profiled:900", "third=profiled:900", name="p")

@@ -6,6 +6,7 @@ Layers are JAX's own operations. `engine_jax_tuned.py` is the same with a convol
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.contract import Job, Report, Skeleton
@@ -89,6 +90,15 @@ class Jax(Skeleton):
         data = (self.images, self.labels, order, self.keys[number - 1], self.rates[number - 1])
         (self.params, self.state), loss = self.compiled((self.params, self.state), *data)
         return float(loss)
+
+    def profile(self) -> AbstractContextManager[None]:
+        """`jax.profiler`, its instructions explained by the compiled module's text."""
+        from engines import profile_jax
+
+        shapes = {name: value.shape for name, value in self.params.items()}
+        layers = self.job.workload.model.layers
+        names = profile_jax.Names(self.compiled.as_text(), layers, shapes)
+        return profile_jax.recorded(names, self.report)
 
     def classify(self) -> np.ndarray:
         """The classes of all test images, a `lax.scan` over the batches."""

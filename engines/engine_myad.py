@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from engines.engine_myad_eager import Eager
@@ -56,6 +58,25 @@ class Compiled(Eager):
         loss = self.training.epoch(self.images, self.labels, order)
         myad.step.check_finite(loss, number)
         return loss
+
+    @contextmanager
+    def profile(self) -> Iterator[None]:
+        """A build of its own, which counts the time of each kernel; it has warmed up before."""
+        from engines import profile_myad
+
+        settings, job = self.job.workload.training, self.job
+        assert job.profile is not None
+        self.model.parameters = self.training.parameters
+        self.training = compiler.compile_training(
+            self.model, settings.loss, self.optimizer, self.images, self.labels,
+            batch_size=settings.batch_size, seed=job.seed, threads=job.threads,
+            optimizer_state=self.training.optimizer_state, counted=True,
+        )  # fmt: skip
+        self.training.epoch(self.images, self.labels, self.orders[-1])
+        layers = job.workload.model.layers
+        steps, report = job.profile.steps, self.report
+        with profile_myad.counted(self.training, layers, steps, report, lambda: self.epoch_s):
+            yield
 
     def classify(self) -> np.ndarray:
         """The classes of the test images by the compiled loop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.contract import Skeleton, Unsupported
@@ -76,19 +77,38 @@ class Eager(Skeleton):
         self.watcher = epoch_watcher(self)
 
     def train(self) -> None:
-        """One call of `fit` for all epochs."""
+        """One call of `fit` for all epochs; of an epoch that is profiled, a call of its own."""
+        epochs = self.job.workload.training.epochs
+        state = self.fit(0, epochs - 1 if self.job.profile else epochs)
+        if self.job.profile:
+            with self.profile():
+                self.fit(epochs - 1, epochs, state)
+
+    def profile(self) -> AbstractContextManager[None]:
+        """A clock around every primitive and every gradient."""
+        from engines import profile_myad
+
+        layers = self.job.workload.model.layers
+        return profile_myad.recorded(
+            layers, self.optimizer, self.report, lambda: self.watcher.window
+        )
+
+    def fit(self, first: int, end: int, state: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Train from epoch `first` to before `end`, counted from 0; the optimizer's state."""
         settings = self.job.workload.training
+        self.watcher.epochs = first
         try:
-            myad.fit(
+            history = myad.fit(
                 self.model,
                 self.images,
                 self.labels,
                 loss=settings.loss,
                 optimizer=self.optimizer,
-                epochs=settings.epochs,
+                epochs=end - first,
                 batch_size=settings.batch_size,
                 shuffle=False,
-                order=None if self.job.data.order is None else self.orders,
+                order=None if self.job.data.order is None else self.orders[first:end],
+                optimizer_state=state,
                 seed=self.job.seed,
                 callbacks=[self.watcher],
                 progress=False,
@@ -96,6 +116,7 @@ class Eager(Skeleton):
         except myad.errors.NotFiniteError as fault:
             self.watcher.not_finite()
             raise SystemExit(str(fault)) from fault
+        return history.optimizer_state
 
     def classify(self) -> np.ndarray:
         """The classes of the test images, batch by batch."""
@@ -127,12 +148,15 @@ def epoch_watcher(engine: Eager) -> Any:
     class Watcher(myad.Callback):
         epochs = 0
         begun = time.perf_counter()
+        window = (0.0, 0.0)  # when the latest epoch began and ended
 
         def epoch_done(self, epoch: int, model: myad.Sequential, history: Any) -> bool:
             seconds, loss = history.seconds[-1], history.loss[-1]
-            report.epoch(epoch, seconds=seconds, loss=loss, examples=examples)
-            engine.checkpoint(epoch)
-            self.epochs, self.begun = epoch, time.perf_counter()
+            self.epochs, self.begun = self.epochs + 1, time.perf_counter()
+            self.window = self.begun - seconds, self.begun
+            report.epoch(self.epochs, seconds=seconds, loss=loss, examples=examples)
+            engine.checkpoint(self.epochs)
+            self.begun = time.perf_counter()
             return False
 
         def not_finite(self) -> None:

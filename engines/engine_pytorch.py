@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.contract import Skeleton
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     import torch
 
     from engines import model_pytorch
+
+EPOCH = "the profiled epoch"
 
 
 class PyTorch(Skeleton):
@@ -84,6 +88,35 @@ class PyTorch(Skeleton):
             losses.append(loss.detach())
         sizes = torch.tensor([len(batch) for batch in batches], dtype=torch.float64)
         return float((torch.stack(losses).double() * sizes).sum() / len(y))
+
+    @contextmanager
+    def profile(self) -> Iterator[None]:
+        """`torch.profiler` on the operators, and both gradients of the convolutions one by one."""
+        from torch.profiler import ProfilerActivity, record_function
+        from torch.profiler import profile as profiler
+
+        from engines import profile_pytorch
+        from harness.contract import ops
+
+        with profiler(activities=[ProfilerActivity.CPU]) as found:
+            with record_function("the first one looks its operators up"):
+                pass
+            with record_function(EPOCH):
+                yield
+        events = list(found.events())
+        whole = next(event for event in events if event.name == EPOCH)
+        size = self.job.workload.training.batch_size
+        shares = profile_pytorch.gradient_shares(self.network, self.images.split(size)[:10])
+        names = [type(step).__name__ for step in self.network.steps]
+        modules = list(zip(names, self.network.step_layers, strict=True))
+        for event in events:  # the epoch stands around everything, and is no operation
+            if event.cpu_parent is whole:
+                event.cpu_parent = None
+        events.remove(whole)
+        begin, end = (1e-6 * time for time in (whole.time_range.start, whole.time_range.end))
+        spans = profile_pytorch.spans(events, modules, shares)
+        for op in ops.own_times(spans, begin, end).ops():
+            self.report.ops(**op)
 
     def classify(self) -> np.ndarray:
         """The classes of the test images, batch by batch, in inference mode."""

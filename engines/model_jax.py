@@ -45,9 +45,10 @@ def forward(workload: Workload, rules: dict[str, Callable] | None = None) -> Cal
     def apply(params: Params, x: jax.Array, key: jax.Array | None) -> jax.Array:
         for index, layer in enumerate(layers):
             layer_key = _fold(key, index)
-            x = rules[layer.type](layer, _own(params, index), x, layer_key)
-            if index < len(layers) - 1 and "activation" in layer:
-                x = ACTIVATIONS[layer.activation](x)
+            with jax.named_scope(f"layer{index}"):  # what its operations are called in a profile
+                x = rules[layer.type](layer, _own(params, index), x, layer_key)
+                if index < len(layers) - 1 and "activation" in layer:
+                    x = ACTIVATIONS[layer.activation](x)
         return x
 
     return apply
@@ -57,8 +58,10 @@ def loss_of(apply: Callable) -> Callable:
     """Mean sparse categorical cross-entropy of a batch, from logits."""
 
     def loss(params: Params, x: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
-        log_p = jax.nn.log_softmax(apply(params, x, key))
-        return -jnp.mean(jnp.take_along_axis(log_p, labels[:, None].astype(jnp.int32), axis=1))
+        logits = apply(params, x, key)
+        with jax.named_scope("loss"):
+            log_p = jax.nn.log_softmax(logits)
+            return -jnp.mean(jnp.take_along_axis(log_p, labels[:, None].astype(jnp.int32), axis=1))
 
     return loss
 
@@ -105,7 +108,8 @@ def epoch_function(workload: Workload, rules: dict[str, Callable] | None = None)
     def step(carry: tuple, x: jax.Array, labels: jax.Array, key: Any, rate: Any) -> tuple:
         params, state = carry
         value, grads = gradient(params, scale(x, training.dtype), labels, key)
-        return update(training, params, grads, state, rate), value
+        with jax.named_scope("update"):
+            return update(training, params, grads, state, rate), value
 
     def epoch(carry: tuple, images: Any, labels: Any, order: Any, key: Any, rates: Any) -> tuple:
         examples = len(labels)

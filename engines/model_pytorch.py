@@ -70,8 +70,9 @@ class Network(nn.Module):
         outputs = [layer.output_shape for layer in self.layers]
         self.shapes: list[tuple[int, ...]] = [workload.model.input_shape, *outputs]
         self._waiting: np.ndarray | None = None  # row order for the next dense layer
-        steps = [step for index in range(len(self.layers)) for step in self._build(index)]
-        self.steps = nn.Sequential(*steps)
+        steps = [(step, i) for i in range(len(self.layers)) for step in self._build(i)]
+        self.steps = nn.Sequential(*(step for step, _ in steps))
+        self.step_layers = [index for _, index in steps]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (B, K) of images (B, C, H, W)."""

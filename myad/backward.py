@@ -18,7 +18,7 @@ import numpy as np
 
 from myad.core import Primitive, Tensor
 from myad.errors import DTypeError, GraphError, ShapeError
-from myad.recording import LEAF_BIT, next_order, thread_state
+from myad.recording import LEAF_BIT, Origin, next_order, thread_state
 
 ndarray = np.ndarray
 
@@ -169,6 +169,7 @@ def backpropagate(
     for z, seed in seeds:
         receive(z, seed)
     before, thread_state.active = thread_state.active, record
+    outer = thread_state.origin
     try:
         while heap:
             z = heappop(heap)[1]
@@ -177,20 +178,30 @@ def backpropagate(
             if op is None or (stop is not None and id(z) in stop):
                 found.append((z, dz))
                 continue
+            origin = None
             if record or type(z.value) is not ndarray:
+                origin = thread_state.origin = gradient_of(z)
                 shares = op.vjp(dz, z, *z.inputs, **z.static)
             else:  # plain arrays: the rule runs at the speed of NumPy
                 values = [x.value if type(x) is Tensor else x for x in z.inputs]
                 shares = op.vjp(dz, z.value, *values, **z.static)
-            for x, dx in zip(z.inputs, shares, strict=True):
+            for number, (x, dx) in enumerate(zip(z.inputs, shares, strict=True)):
                 if dx is None or type(x) is not Tensor or not x.tracked & bit:
                     continue
+                if origin is not None:
+                    thread_state.origin = origin._replace(argument=number)
                 receive(x, dx() if callable(dx) else dx)
             if not keep:
                 z.op, z.inputs = _freed, ()
     finally:
-        thread_state.active = before
+        thread_state.active, thread_state.origin = before, outer
     return found if stop is None else [pair for pair in found if id(pair[0]) in stop]
+
+
+def gradient_of(z: Tensor) -> Origin | None:
+    """Where the gradient of a recorded tensor comes from: the operation that made the tensor."""
+    origin: Origin | None = getattr(z.value, "origin", None)
+    return None if origin is None else Origin(origin.scope, origin.op, -1)
 
 
 def seed_for(z: Tensor, seed: Any, name: str, tangent: bool = False) -> Any:

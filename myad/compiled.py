@@ -30,12 +30,12 @@ def available() -> bool:
 
 def compile_training(
     model: Any, loss: Any, optimizer: Any, images: Any, labels: Any, *, batch_size: int = 32,
-    seed: int = 0, optimizer_state: Any = None, threads: int = 1,
+    seed: int = 0, optimizer_state: Any = None, threads: int = 1, counted: bool = False,
 ) -> CompiledTraining:  # fmt: skip
     """The training step of `model` compiled for data like `images` and `labels`.
 
     Args: as `fit`. The model's parameters are the starting values; they are not changed, the
-        trained ones are `.parameters` of the result.
+        trained ones are `.parameters` of the result. counted: as in `CompiledTraining`.
     Raises: CompileError naming an operation that cannot be compiled; OptionError.
     """
     if optimizer_state is None:
@@ -51,7 +51,7 @@ def compile_training(
 
     return CompiledTraining(
         step, model.parameters, optimizer_state, images, labels, batch_size=batch_size, key=key,
-        rates=rates, first_step=int(optimizer_state["step"]), threads=threads,
+        rates=rates, first_step=int(optimizer_state["step"]), threads=threads, counted=counted,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 LEAF_BIT = 1
 _free_bits = [1 << 1]
@@ -20,13 +20,30 @@ next_order = count().__next__  # tensors are numbered as they are made
 next_level = count(1).__next__  # so are traces and the like: of two, the later one is inside
 
 
+class Origin(NamedTuple):
+    """Where an operation of a program comes from: for people who ask what its time went to.
+
+    Fields: `scope` the layer's number, "images", "loss" or "update", None outside of training;
+    `op` the operation that was called; `argument` of a gradient: which of its operands' it is, None
+    in the forward pass, -1 where it belongs to several.
+    """
+
+    scope: int | str | None
+    op: str
+    argument: int | None = None
+
+
 class _ThreadState(threading.local):
     """`active` holds the bits of those for whom operations are recorded at the moment; `stage` is
-    the body being recorded that takes operations on what comes from outside too, if there is one.
+    the body being recorded that takes operations on what comes from outside too, if there is one;
+    `scope` says what operations belong to, and `origin`, in a backward pass, whose gradient they
+    compute.
     """
 
     active = LEAF_BIT
     stage: Any = None
+    scope: int | str | None = None
+    origin: Origin | None = None
 
 
 thread_state = _ThreadState()

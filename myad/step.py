@@ -13,6 +13,7 @@ from myad.losses import Loss, loss_from
 from myad.nn import Sequential
 from myad.ops.compare import cast
 from myad.optim import Optimizer
+from myad.recording import thread_state
 from myad.transforms import value_and_grad
 
 Step = Callable[..., tuple[Any, dict[str, Any], dict[str, Any]]]
@@ -55,7 +56,9 @@ def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> 
         rate: Any = None,
     ):  # fmt: skip
         def objective(trainable: Any) -> Any:
+            thread_state.scope = "images"
             x = read_images(images, model.dtype)
+            thread_state.scope = "loss"
             outputs, updates = model.apply(
                 {**parameters, **trainable}, x, training=True, key=key, activate_last=activate
             )
@@ -64,7 +67,9 @@ def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> 
         trainable = {name: parameters[name] for name in model.trainable}
         (value, updates), gradients = value_and_grad(objective, has_aux=True)(trainable)
         rule = optimizer if rate is None else replace(optimizer, learning_rate=lambda _: rate)
+        thread_state.scope = "update"
         changed, state = rule.update(gradients, optimizer_state, trainable)
+        thread_state.scope = None
         return value, {**parameters, **changed, **updates}, state
 
     return step

@@ -177,4 +177,6 @@ def facts(model: keras.Sequential) -> dict[str, Any]:
 def _keras_layer(layer: Layer, index: int) -> keras.layers.Layer:
     if layer.type not in BUILDERS:
         raise Unsupported(f"layer {index} ('{layer.type}')")
-    return BUILDERS[layer.type](layer)
+    built = BUILDERS[layer.type](layer)
+    built.name = f"layer{index}"  # what its operations are called in a profile
+    return built

@@ -169,6 +169,14 @@ class Data(_Part):
     }
 
 
+class Profile(_Part):
+    """What to profile: the last epoch, which has so many steps; the epochs before it are the
+    warm-up and the same steps without a profiler."""
+
+    steps: int
+    _fields: ClassVar[Fields] = {"steps": ((int,), _REQUIRED)}
+
+
 class Job(_Part):
     """One process of a trial: what to do, on what, and where to put the results.
 
@@ -176,6 +184,7 @@ class Job(_Part):
     number of threads it may compute with. `weights` is written by `train` and read by `test`.
     `checkpoints` is a folder for the weights after each epoch, `<epoch>.npz` from 1, each of which
     has to appear there whole: written under another name and renamed; None where none are wanted.
+    `profile` is None but for a training job that asks for `ops` events.
     """
 
     phase: str
@@ -190,6 +199,7 @@ class Job(_Part):
     checkpoints: str | None
     predictions: str  # checked to be there in a test job; else None
     report: str
+    profile: Profile | None
     _fields: ClassVar[Fields] = {
         "protocol": ((int,), _REQUIRED),
         "phase": ((str,), _REQUIRED),
@@ -204,6 +214,7 @@ class Job(_Part):
         "checkpoints": ((str, type(None)), None),
         "predictions": ((str, type(None)), None),
         "report": ((str,), _REQUIRED),
+        "profile": ((dict, type(None)), None),
     }
 
     def __init__(self, document: Any, protocol: int = PROTOCOL) -> None:
@@ -217,6 +228,8 @@ class Job(_Part):
             raise ContractError(f"job: phase must be 'train' or 'test', not '{self.phase}'.")
         self.workload = Workload(document["workload"])
         self.data = Data(document["data"], "data")
+        if self.profile is not None:
+            self.profile = Profile(self.profile, "profile")
         needed = {"initial_weights": self.initial_weights, "data.labels": self.data.labels}
         if self.phase == "test":
             needed = {"predictions": self.predictions}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,38 @@ class Report:
                 "examples": int(examples),
             }
         )
+
+    def ops(
+        self,
+        name: str,
+        kind: str,
+        part: str | None = None,
+        layer: int | None = None,
+        *,
+        calls: int,
+        seconds: float,
+        flop: float | None = None,
+        bytes: float | None = None,
+        slices: Sequence[tuple[float, float]] = (),
+    ) -> None:
+        """Report an operation of the profiled epoch: all its calls together.
+
+        Args: kind: one of `ops.CLASSES`. part: one of `ops.PASSES`. layer: its index in the model.
+            seconds: its own, without those of operations within it. flop, bytes: of all calls,
+            where they are known. slices: when some of it ran: (start, seconds), from the
+            beginning of the epoch.
+        """
+        event = {
+            "event": "ops",
+            "name": str(name)[:200],
+            "class": kind,
+            "pass": part,
+            "layer": layer,
+            "calls": int(calls),
+            "seconds": max(float(seconds), 0.0),
+        }
+        known = {"flop": flop, "bytes": bytes, "slices": [list(pair) for pair in slices] or None}
+        self._append({**event, **{key: value for key, value in known.items() if value is not None}})
 
     def done(
         self,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.contract.job import Job
-from harness.contract.program import run_engine
+from harness.contract.program import Unsupported, run_engine
 from harness.contract.report import Report
 
 
@@ -39,6 +40,7 @@ class Skeleton:
     labels: Any
     orders: Any
     rates: Any
+    epoch_s: float  # of the latest epoch
     compile_training: Callable[[], None] | None = None
     compile_testing: Callable[[], None] | None = None
 
@@ -90,9 +92,10 @@ class Skeleton:
     def train(self) -> None:
         """Train for all epochs and report each."""
         for number, order in enumerate(self.orders, start=1):
-            start = time.perf_counter()
-            loss = self.epoch(number, order)
-            seconds = time.perf_counter() - start
+            with self.profiled(number):
+                start = time.perf_counter()
+                loss = self.epoch(number, order)
+                self.epoch_s = seconds = time.perf_counter() - start
             self.report.epoch(number, seconds=seconds, loss=loss, examples=len(self.labels))
             self.checkpoint(number)
 
@@ -102,6 +105,15 @@ class Skeleton:
             folder = Path(self.job.checkpoints)
             self.write_weights(str(folder / "unfinished.npz"))
             (folder / "unfinished.npz").replace(folder / f"{number}.npz")
+
+    def profiled(self, number: int) -> AbstractContextManager[None]:
+        """The context of epoch `number`: with the profiler on, if it is the one to profile."""
+        is_last = number == self.job.workload.training.epochs
+        return self.profile() if self.job.profile and is_last else nullcontext()
+
+    def profile(self) -> AbstractContextManager[None]:
+        """A context with the engine's profiler on, which reports its operations at its end."""
+        raise Unsupported("profile: this engine reports no operations")
 
     def epoch(self, number: int, order: Any) -> float:
         """Train for one epoch, `number` from 1. Returns the mean loss per example."""

@@ -16,10 +16,14 @@ from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.target import to_target
 from harness.analysis.warnings import verification_sentence, warnings
 from harness.errors import RecordError
+from harness.profile import model as profiles
+from harness.profile.model import Profile
 from harness.report.frames import accuracy_values, summary_values, trial_values
 from harness.report.machine_tables import across_table
 from harness.report.plots import engines, machines, process, seeds, target
+from harness.report.plots import profile as profile_plots
 from harness.report.plots.style import INK, Plot, save
+from harness.report.profile_tables import profile_context
 from harness.report.provenance import (
     MOST_TRIALS,
     engine_table,
@@ -59,8 +63,8 @@ def write_report(analysis: Analysis) -> Path:
     not stay behind; anything else in that folder stays. `trials.parquet` is left out where pyarrow
     is not installed. Raises: RecordError where the folder is a link, or cannot be written.
     """
-    every = (*engines.PLOTS, *process.PLOTS, *machines.PLOTS, *seeds.PLOTS, *target.PLOTS)
-    plots = (p.name for p in every)
+    known = (engines, process, machines, seeds, target, profile_plots)
+    plots = (plot.name for module in known for plot in module.PLOTS)
     folder = fresh_report(analysis.run.folder, plots)
     write_csv(summary_values(analysis), folder / "summary.csv")
     trials = trial_values(analysis)
@@ -76,9 +80,18 @@ def write_report(analysis: Analysis) -> Path:
         "plots": draw(_plots(analysis), analysis, folder),
         "spread_plots": draw(seeds.PLOTS, analysis, folder),
         "target_plots": draw(target.PLOTS, analysis, folder),
+        "profile": _profile(analysis, folder),
     }
     write_pages("report", shown, folder)
     return folder
+
+
+def _profile(analysis: Analysis, folder: Path) -> dict[str, Any] | None:
+    """The section of the profile that lies in the run's folder, if one does."""
+    found = profiles.read(analysis.run.folder / profiles.FOLDER)
+    if found is None:
+        return None
+    return {**profile_context(found), "plots": draw(profile_plots.PLOTS, found, folder)}
 
 
 def fresh_report(of: Path, plots: Iterable[str]) -> Path:
@@ -100,7 +113,7 @@ def _plots(analysis: Analysis) -> list[Plot]:
     return machines.PLOTS if analysis.machines else [*engines.PLOTS, *process.PLOTS]
 
 
-def draw(plots: Iterable[Plot], analysis: Analysis, folder: Path) -> list[dict[str, Any]]:
+def draw(plots: Iterable[Plot], analysis: Analysis | Profile, folder: Path) -> list[dict[str, Any]]:
     """Save the plots for which there is something to draw; as the templates show them."""
     return [shown(p.name, p.alt, folder) for p in plots if save(p, analysis, folder)]
 
@@ -130,6 +143,7 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "target": target_table(found) if found else None,
         "target_note": target_note(found) if found else "",
         "target_head": f"Time to {share(found.accuracy)}" if found else "",
+        "profile": None,
         "comparisons_made": analysis.made,
         "ratios": ratio_table(analysis),
         "across": across_table(analysis) if analysis.machines else None,

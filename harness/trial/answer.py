@@ -5,14 +5,15 @@ impossible), `not_finite`, `contract_broken` (readable, but not the work that wa
 """
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from harness.contract import PHASES
+from harness.contract import PHASES, ops
 from harness.process.checkpoints import Seen
 from harness.records.fields import LARGEST, Count, Seconds, Whole
 from harness.records.models import Epoch, Outcome
@@ -47,6 +48,19 @@ Loss = Annotated[float, Field(allow_inf_nan=True)]
 
 Weights = dict[str, np.ndarray]
 Text = Annotated[str, Field(max_length=200)]
+Amount = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Slice = tuple[Amount, Amount]  # start and length, seconds
+MOST_OPS = 20_000  # events of one report
+PARTS: tuple[str | None, ...] = (*ops.PASSES, None)
+
+
+def _among(allowed: Sequence[str | None]) -> Callable[[str | None], str | None]:
+    def check(word: str | None) -> str | None:
+        if word not in allowed:
+            raise ValueError(f"not one of {', '.join(filter(None, allowed))}")
+        return word
+
+    return check
 
 
 class PhaseEvent(_Event):
@@ -80,9 +94,23 @@ class DoneEvent(_Event):
     versions: Annotated[dict[Text, Text], Field(max_length=100)] = {}
 
 
-EVENT: TypeAdapter[PhaseEvent | EpochEvent | DoneEvent] = TypeAdapter(
-    Annotated[PhaseEvent | EpochEvent | DoneEvent, Field(discriminator="event")]
-)
+class OpsEvent(_Event):
+    """An operation of the profiled epoch, all its calls together; see `Report.ops`."""
+
+    event: Literal["ops"]
+    name: Text
+    kind: Annotated[str, AfterValidator(_among(ops.CLASSES)), Field(alias="class")]
+    part: Annotated[str | None, AfterValidator(_among(PARTS)), Field(alias="pass")] = None
+    layer: Count | None = None
+    calls: Count
+    seconds: Annotated[Seconds, Field(allow_inf_nan=False)]
+    flop: Amount | None = None
+    bytes: Amount | None = None
+    slices: Annotated[list[Slice], Field(max_length=4 * ops.MOST_SLICES)] = []
+
+
+Event = PhaseEvent | EpochEvent | OpsEvent | DoneEvent
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
 @dataclass
@@ -91,6 +119,7 @@ class EngineReport:
 
     phases: dict[str, float] = field(default_factory=dict)
     epochs: list[Epoch] = field(default_factory=list)
+    ops: list[OpsEvent] = field(default_factory=list)
     done: DoneEvent | None = None
     not_finite: str = ""
 
@@ -206,7 +235,7 @@ def read_predictions(
     return found
 
 
-def _add(report: EngineReport, event: PhaseEvent | EpochEvent | DoneEvent) -> None:
+def _add(report: EngineReport, event: Event) -> None:
     if report.done is not None:
         raise ValueError("there is something after the `done` line.")
     if isinstance(event, PhaseEvent):
@@ -222,6 +251,10 @@ def _add(report: EngineReport, event: PhaseEvent | EpochEvent | DoneEvent) -> No
         report.epochs.append(
             Epoch(epoch=event.epoch, seconds=event.seconds, loss=loss, examples=event.examples)
         )
+    elif isinstance(event, OpsEvent):
+        if len(report.ops) >= MOST_OPS:
+            raise ValueError(f"more than {MOST_OPS:,} operations.")
+        report.ops.append(event)
     else:
         report.done = event
 

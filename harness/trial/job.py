@@ -38,13 +38,14 @@ def job(
     initial_weights: Path | None = None,
     seed: int = 0,
     threads: int = 1,
+    profile: int | None = None,
 ) -> dict[str, Any]:
     """A job with a nonce of its own; report and predictions go to `folder`.
 
     images, labels, order, learning_rates, initial_weights: what the engine reads; all but the first
     in training only, as the labels of the test images stay with the harness. weights: written by
-    training, read by testing. checkpoints: the engine is to leave the weights after
-    each epoch.
+    training, read by testing. checkpoints: the engine is to leave the weights after each epoch.
+    profile: steps of the last epoch, which is to be profiled.
     """
     more = checkpoints or needs_protocol_2(workload["training"])
     predictions = folder / "predictions.npy" if process == "test" else None
@@ -67,6 +68,7 @@ def job(
         "checkpoints": str(folder / CHECKPOINTS) if checkpoints else None,
         "predictions": _text(predictions),
         "report": str(folder / "report.jsonl"),
+        "profile": None if profile is None else {"steps": profile},
     }
 
 

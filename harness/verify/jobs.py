@@ -149,16 +149,9 @@ class Jobs:
         folder: Path,
         **given: Path,
     ) -> dict[str, Any]:
-        return job(
-            process,
-            engine.name,
-            workload,
-            folder,
-            seed=self.seed,
-            threads=self.threads,
-            checkpoints=process == "train" and "target" in workload,
-            **given,
-        )
+        options: dict[str, Any] = {"seed": self.seed, "threads": self.threads, **given}
+        options["checkpoints"] = process == "train" and "target" in workload
+        return job(process, engine.name, workload, folder, **options)
 
     def _run(
         self, engine: Engine, asked: dict[str, Any], folder: Path, examples: int

@@ -30,7 +30,7 @@ _SIZES = struct.Struct("<QQ")  # bytes of the facts, of the object code; constan
 def load(
     program: Program, *, state: Mapping[int, int] | None = None, streams: Sequence[int] = (),
     arrays: bool = False, loss: int | None = None, collect: int | None = None,
-    given: Sequence[np.ndarray] = (),
+    given: Sequence[np.ndarray] = (), counted: bool = False,
 ) -> Module:  # fmt: skip
     """`program` for this machine; the arguments are those of `build`, `entry.render`, `Arena`.
 
@@ -45,11 +45,11 @@ def load(
 
     kept = store()
     how = sorted((state or {}).items()), list(streams), arrays, loss, collect, machine
-    key = _key(program, *how) if kept else None
+    key = _key(program, *how, *(["counted"] if counted else [])) if kept else None
     found = _unpacked(kept.read(key)) if kept and key else None
     if found is not None:
-        return Module(*found, given=given, stages=lambda: _stages(plan(), loss, collect))
-    made = _stages(plan(), loss, collect)
+        return Module(*found, given=given, stages=lambda: _stages(plan(), loss, collect, counted))
+    made = _stages(plan(), loss, collect, counted)
     code, places = _compiled(made, collect)
     module = Module(NativeModule(code), places, given=given, stages=lambda: made)
     if kept and key and sources() is not None:  # the stages were imported only now
@@ -67,10 +67,10 @@ def module_of(
     return Module(NativeModule(code), places, given=given, poison=poison, stages=lambda: made)
 
 
-def _stages(plan: Plan, loss: int | None, collect: int | None) -> Stages:
+def _stages(plan: Plan, loss: int | None, collect: int | None, counted: bool = False) -> Stages:
     from myad.compile.llvm.entry import render
 
-    return Stages(plan, render(plan, loss, collect))
+    return Stages(plan, render(plan, loss, collect, counted))
 
 
 def _compiled(made: Stages, collect: int | None) -> tuple[bytes, Places]:

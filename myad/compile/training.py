@@ -19,6 +19,7 @@ from myad.compile.program.trace import Argument, flatten, trace, unflatten
 from myad.errors import CompileError, DataError, ThreadError
 
 if TYPE_CHECKING:
+    from myad.compile.counted import Counters
     from myad.compile.loops.plan import Plan
 
 SLICE_S = 0.05  # native code runs this long before Python looks for Ctrl-C
@@ -44,6 +45,8 @@ class CompiledTraining:
             the native code, not a part of it.
         threads: how many work on a step; fewer where the process may not use so many processors or
             the step is too small. Their number does not change a bit of the result.
+        counted: whether the code counts the time of each kernel, see `counters`; it is slower by
+            one reading of a counter per kernel, and its results are the same.
     Raises: CompileError naming what cannot be compiled; OptionError unless `threads` is an integer
         >= 1.
 
@@ -54,9 +57,9 @@ class CompiledTraining:
     def __init__(
         self, step: Step, parameters: Any, optimizer_state: Any, images: Any, labels: Any, *,
         batch_size: int, key: np.ndarray | None = None, rates: Rates | None = None,
-        first_step: int = 0, threads: int = 1,
+        first_step: int = 0, threads: int = 1, counted: bool = False,
     ) -> None:  # fmt: skip
-        self._step, self._rates, self._done = step, rates, first_step
+        self._step, self._rates, self._done, self._counted = step, rates, first_step, counted
         if key is None:
             key = np.zeros(2, np.uint32)
         self._state = (parameters, optimizer_state, key)
@@ -68,7 +71,13 @@ class CompiledTraining:
         self.threads = team_size(threads)
         self._pace = 1.0  # steps that fit a slice, learned as it runs
         self._module = self._compile()
+        self.counters = self._count() if counted else None
         self._write(self._state)
+
+    def _count(self) -> Counters:
+        from myad.compile.counted import Counters
+
+        return Counters(self._module, self.threads)
 
     @property
     def plan(self) -> Plan:
@@ -181,11 +190,12 @@ class CompiledTraining:
         """Sum of the loss over the examples of `rows`, in slices so that Ctrl-C is heard."""
         batch = self.batch_size
         steps, made, total = len(rows) // batch, 0, 0.0
+        ticks = None if self.counters is None else self.counters.ticks
         while made < steps:
             count = max(1, min(steps - made, int(self._pace)))
             start = time.perf_counter()
             # added up within: the sum does not hang on where the clock cut the slices
-            total = self._module.run(streams, rows[made * batch :], count, total=total,
+            total = self._module.run(streams, rows[made * batch :], count, ticks, total=total,
                                       threads=self.threads)  # fmt: skip
             elapsed = max(time.perf_counter() - start, 1e-7)
             self._pace = min(4 * self._pace, count * SLICE_S / elapsed) + 1
@@ -219,7 +229,7 @@ class CompiledTraining:
         state = _state_places(self._state, result[1:])
         count = len(state)
         places = range(count, count + len(streams))
-        return load(program, state=state, streams=tuple(places), loss=0)
+        return load(program, state=state, streams=tuple(places), loss=0, counted=self._counted)
 
     def _first_rate(self, *arguments: Any) -> Any:
         """The step of a batch whose rates, all equal, come with its examples."""

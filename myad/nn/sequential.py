@@ -14,7 +14,7 @@ from myad.init import initializer
 from myad.nn.layer import Layer, Parameter
 from myad.nn.layers import check_initializers, layer_from
 from myad.ops.specs import as_operand
-from myad.recording import no_grad
+from myad.recording import no_grad, thread_state
 
 # Layer i draws from the stream whose seed is shifted by i times this odd number (the golden ratio).
 STREAM_STEP = 0x9E3779B9
@@ -131,14 +131,17 @@ class Sequential:
         self._check_input(x)
         updates: dict[str, Any] = {}
         last = len(self.layers) - 1
+        outer = thread_state.scope
         for i, (layer, names) in enumerate(zip(self.layers, self._names, strict=True)):
             own = {name: parameters[full] for name, full in names.items()} if names else {}
             layer_key = None if key is None else key + _stream(i)
+            thread_state.scope = i
             x, changed = layer.apply(own, x, training=training, key=layer_key)
             if changed:
                 updates.update({names[name]: value for name, value in changed.items()})
             if activate_last or i < last:
                 x = layer.activate(x)
+        thread_state.scope = outer
         return x, updates
 
     def __call__(self, x: Any) -> Any:

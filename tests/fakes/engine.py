@@ -309,6 +309,29 @@ def break_run(fake, path):
     shutil.rmtree(path, ignore_errors=True)
 
 
+def profiled(fake, seconds):
+    """Report one operation of so many microseconds; an epoch takes 500, one of a profiler 1,000."""
+    if not fake.job["profile"]:
+        fake.finish()
+        return
+    fake.results()
+    fake.line({"event": "phase", "name": "train", "seconds": 0.003})
+    for epoch in range(1, fake.epochs + 1):
+        last = epoch == fake.epochs
+        event = {"event": "epoch", "epoch": epoch, "seconds": 0.001 if last else 0.0005}
+        fake.line({**event, "loss": 0.5, "examples": fake.examples})
+    event = {"event": "ops", "name": "its own", "class": "matrix product", "pass": "forward"}
+    event |= {"layer": 1, "calls": fake.job["profile"]["steps"], "seconds": 1e-6 * float(seconds)}
+    fake.line({**event, "slices": [[0.0, 1e-4], [2e-4, 1e-4]]})
+    fake.line(fake.done())
+
+
+def misnamed(fake, word):
+    """Report an operation of a class that there is not."""
+    fake.line({"event": "ops", "name": "x", "class": word, "calls": 1, "seconds": 0.0})
+    fake.finish()
+
+
 BEHAVIOURS = {
     name: value
     for name, value in [*vars(loads).items(), *vars(traps).items(), *list(globals().items())]

@@ -23,6 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from harness import units
 from harness.analysis.analysis import Analysis
+from harness.profile.model import Profile
 
 INK = "#1b1b1f"  # every text and axis: the page replaces it by the colour of its own text
 PUBLISHED_INK = "#7a7a80"
@@ -57,13 +58,13 @@ STYLE: dict[Any, Any] = {
     "ytick.color": INK,
 }
 
-Draw = Callable[[Analysis], Figure | None]
+Draw = Callable[[Any], Figure | None]
 
 
 @dataclass(frozen=True)
 class Plot:
     """A plot of the report: name of its files, and a description for those who cannot see it.
-    `draw` gets the analysis and returns None where there is nothing to draw."""
+    `draw` gets the analysis, or the profile, and returns None where there is nothing to draw."""
 
     name: str
     alt: str
@@ -87,7 +88,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def save(plot: Plot, analysis: Analysis, folder: Path) -> bool:
+def save(plot: Plot, analysis: Analysis | Profile, folder: Path) -> bool:
     """Draw one plot into `<name>.svg` and `<name>.png`; False where there is nothing to draw."""
     with style():
         figure = plot.draw(analysis)

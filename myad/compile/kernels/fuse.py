@@ -134,7 +134,7 @@ def _inlined(kernel: Kernel, readers: list[Kernel]) -> list[Kernel] | None:
         new = inline(kernel, reader)
         if new is None or len(new.nodes) > MAX_NODES:
             return None
-        fused.append(new)
+        fused.append(replace(new, origins=(*new.origins, *kernel.origins)))
     return fused
 
 
@@ -298,4 +298,5 @@ def finish(kernel: Kernel, reader: Kernel) -> Kernel | None:
     return Kernel(
         f"{kernel.name}_{reader.name.split('_', 1)[-1]}", reader.output, kernel.axes, index,
         kernel.body, kernel.combine, rewrite(body, rule, pool),
+        origins=(*kernel.origins, *reader.origins),
     )  # fmt: skip

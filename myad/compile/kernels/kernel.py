@@ -35,6 +35,7 @@ from myad.compile.kernels.expr import (
 )  # fmt: skip
 from myad.compile.kernels.index import Affine, Axis, Index, affine
 from myad.compile.program.factors import common_factors
+from myad.recording import Origin
 
 
 @dataclass(eq=False)
@@ -44,7 +45,8 @@ class Kernel:
     Fields: `accumulate` several points of the domain write the same element although their axes
     occur in `index` (overlapping windows): the output is zeroed first and added to; `slice` the
     axis over slices of the batch, if the kernel is in a group that runs by slices: a run is for one
-    of them, and it is none of `axes`; `continued` the sums go on from slice to slice.
+    of them, and it is none of `axes`; `continued` the sums go on from slice to slice; `origins` the
+    operations it computes, and where each was called, the one that was there first in front.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Kernel:
     accumulate: bool = False
     slice: Axis | None = None
     continued: bool = False
+    origins: tuple[tuple[str, Origin], ...] = ()
 
     @cached_property
     def parallel(self) -> list[Axis]:

@@ -94,9 +94,11 @@ def sums_apart(kernel: Kernel) -> list[Kernel]:
     def rule(node: Expr) -> Expr | None:
         return Load(sums, index) if isinstance(node, Sum) else None
 
-    whole = Kernel(f"{kernel.name}_sums", sums, kernel.axes, index, kernel.body, kernel.combine)
+    whole = Kernel(f"{kernel.name}_sums", sums, kernel.axes, index, kernel.body, kernel.combine,
+                   origins=kernel.origins[:1])  # fmt: skip
     epilogue = rewrite(kernel.epilogue, rule)
-    done = Kernel(f"{first}_{last}", kernel.output, tuple(axes), kernel.index, epilogue)
+    done = Kernel(f"{first}_{last}", kernel.output, tuple(axes), kernel.index, epilogue,
+                  origins=kernel.origins[1:] or kernel.origins)  # fmt: skip
     return [whole, done.renewed()]
 
 

@@ -48,9 +48,10 @@ def _two(kernel: Kernel, axis: Axis, count: int) -> list[Kernel]:
     shape = (count, *(a.size for a in own))
     sums = Buffer(f"{kernel.output.name}_parts", shape, kernel.body.dtype)
     index = (part + 0, *(a + 0 for a in own))
-    inner = Kernel(f"{kernel.name}_parts", sums, kernel.axes, index, kernel.body, kernel.combine)
+    inner = Kernel(f"{kernel.name}_parts", sums, kernel.axes, index, kernel.body, kernel.combine,
+                   origins=kernel.origins)  # fmt: skip
     first = inner.substituted({axis: part * rest.size + rest}, [part, rest])
     first.axes = tuple(a for a in first.axes if a.size > 1)
     last = Kernel(kernel.name, kernel.output, (*own, part), kernel.index, Load(sums, index),
-                  kernel.combine, kernel.epilogue)  # fmt: skip
+                  kernel.combine, kernel.epilogue, origins=kernel.origins)  # fmt: skip
     return [first, last.renewed()]

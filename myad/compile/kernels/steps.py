@@ -38,12 +38,14 @@ def kernels_of(program: Program) -> tuple[list[Kernel], dict[Variable, Buffer]]:
         sources = [_source(v, buffer_of(v, "input")) for v in step.inputs]
         output = buffer_of(step.output, "temporary")
         name = f"k{number}_{step.op.name}"
+        kernel: Kernel
         if step.op.kernel_rule is routine:
             read = [source.buffer for source in sources]
-            kernels.append(Routine(name, output, step.op, read, step.static))
+            kernel = Routine(name, output, step.op, read, step.static)
         else:
-            builder = KernelBuilder(name, output)
-            kernels.append(step.op.kernel_rule(builder, *sources, **step.static))
+            kernel = step.op.kernel_rule(KernelBuilder(name, output), *sources, **step.static)
+        kernel.origins = ((step.op.name, step.origin),) if step.origin else ()
+        kernels.append(kernel)
     for variable in program.outputs:
         buffer_of(variable, "input")
     return kernels, buffers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from myad.compile.dtypes import BYTES
 from myad.compile.llvm.calls import call, place_text
+from myad.compile.llvm.counters import Rows, begin, count, tick
 from myad.compile.llvm.ir import TYPES, Declarations, conversion
 from myad.compile.llvm.render import Renderer
 from myad.compile.llvm.threads import barrier, barriers
@@ -12,14 +13,18 @@ from myad.compile.loops.plan import Plan, groups
 from myad.compile.schedule.layout import Storage
 
 
-def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> str:
+def render(
+    plan: Plan, loss: int | None = None, collect: int | None = None, counted: bool = False
+) -> str:
     """The LLVM IR of a plan: its kernels, and `run(table, steps, before, thread, threads, sync)`.
 
     `table` holds the addresses of the arena, the row numbers, the room for what is collected, the
     streams and the arrays of the plan, in this order. Each of `threads` threads calls it with its
-    number, and the memory in which they meet.
+    number, and the memory in which they meet. A `counted` plan collects the ticks that its kernels
+    take, see `counters`, and nothing else.
     """
     renderer = Renderer()
+    rows = Rows(len(plan.codes) + 1) if counted else None
     renderer.functions_of(plan)
     callers = [plan.layouts[buffer].storage for buffer in [*plan.streams, *plan.arrays]]
     names: dict[Storage, str] = {storage: f"%s{n}" for n, storage in enumerate(callers)}
@@ -41,6 +46,9 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     for buffer, layout in plan.layouts.items():
         if buffer.kind == "stream_rows":
             names[layout.storage] = "%here"
+    if rows is not None:
+        tick(renderer.declarations)
+        lines += begin(rows, renderer.declarations)
     lines += [
         " %first.thread = icmp eq i64 %thread, 0",
         " %alone = icmp eq i64 %threads, 1",
@@ -52,10 +60,12 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
         f" %first = mul i64 %n, {batch}",
         " %here = getelementptr i32, ptr %rows, i64 %first",
     ]
-    lines += _kernels(plan, names, renderer.declarations)
+    lines += _kernels(plan, names, renderer.declarations, rows)
     lines += [*_adding(plan, loss, names), *_collecting(plan, collect, names, renderer)]
     if any(code.units for code in plan.codes):  # before the next step writes what this one read
         lines += _meeting("end", renderer.declarations)
+    if rows is not None:
+        lines.append(count(len(plan.codes), rows, renderer.declarations))
     lines += [
         " br label %step.end",
         "step.end:",
@@ -70,7 +80,9 @@ def render(plan: Plan, loss: int | None = None, collect: int | None = None) -> s
     return renderer.text()
 
 
-def _kernels(plan: Plan, names: dict[Storage, str], declarations: Declarations) -> list[str]:
+def _kernels(
+    plan: Plan, names: dict[Storage, str], declarations: Declarations, rows: Rows | None
+) -> list[str]:
     """The calls of one step, groups of them slice by slice.
 
     Where threads share work, each calls a kernel for its part, or the first alone, and all meet
@@ -79,9 +91,9 @@ def _kernels(plan: Plan, names: dict[Storage, str], declarations: Declarations) 
     shared = any(code.units for code in plan.codes)
     meets = barriers(plan)
     lines: list[str] = []
-    for run, count in groups([code.slice for code in plan.codes]):
+    for run, turns in groups([code.slice for code in plan.codes]):
         place = "0"
-        if count > 1:
+        if turns > 1:
             first, place = run.start, f"%slice{run.start}"
             before = f"[0, %before{first}], [{place}.next, %end{first}]"
             lines += [f" br label %before{first}", f"before{first}:", f" br label %again{first}",
@@ -94,18 +106,20 @@ def _kernels(plan: Plan, names: dict[Storage, str], declarations: Declarations) 
                 alone = ""
             if meets[number]:
                 lines += _meeting(str(number), declarations)
+                lines += [] if rows is None else [count(len(plan.codes), rows, declarations)]
             if shared and not code.units and not alone:
                 alone = f"all{number}"
                 lines += [f" br i1 %first.thread, label %one{number}, label %{alone}",
                           f"one{number}:"]  # fmt: skip
             lines += _call(plan, number, code, names, place)
+            lines += [] if rows is None else [count(number, rows, declarations)]
         if alone:
             lines += [f" br label %{alone}", f"{alone}:"]
-        if count > 1:
+        if turns > 1:
             lines += _meeting(f"end{first}", declarations) if shared else []
             lines += [f" br label %end{first}", f"end{first}:",
                       f" {place}.next = add i64 {place}, 1",
-                      f" {place}.go = icmp ult i64 {place}.next, {count}",
+                      f" {place}.go = icmp ult i64 {place}.next, {turns}",
                       f" br i1 {place}.go, label %again{first}, label %after{first}",
                       f"after{first}:"]  # fmt: skip
     return lines + (_meeting("last", declarations) if shared else [])
@@ -145,16 +159,16 @@ def _collecting(
     if collect is None:
         return []
     layout = plan.layouts[plan.outputs[collect]]
-    count = layout.size * BYTES[layout.buffer.dtype]
+    size = layout.size * BYTES[layout.buffer.dtype]
     memcpy = "@llvm.memcpy.p0.p0.i64"
     renderer.declarations.need(memcpy, f"declare void {memcpy}(ptr, ptr, i64, i1)")
     return [
         " br i1 %first.thread, label %collect, label %collected",
         "collect:",
-        f" %skip = mul i64 %n, {count}",
+        f" %skip = mul i64 %n, {size}",
         " %there = getelementptr i8, ptr %out, i64 %skip",
         f" call void @llvm.memcpy.p0.p0.i64(ptr %there, ptr {names[layout.storage]}, "
-        f"i64 {count}, i1 false)",
+        f"i64 {size}, i1 false)",
         " br label %collected",
         "collected:",
     ]

@@ -15,13 +15,13 @@ import numpy as np
 
 from myad.core import AbstractValue, Primitive, Spec
 from myad.errors import CompileError
-from myad.recording import next_level
+from myad.recording import Origin, next_level, thread_state
 
 
 class Variable(AbstractValue):
     """The result of a step, an input or a constant of a program: known by shape and dtype."""
 
-    __slots__ = ("dtype", "level", "name", "program", "shape", "value")
+    __slots__ = ("dtype", "level", "name", "origin", "program", "shape", "value")
 
     def __init__(
         self, program: Program, shape: tuple[int, ...], dtype: np.dtype, name: str,
@@ -31,6 +31,7 @@ class Variable(AbstractValue):
         self.dtype = np.dtype(dtype).newbyteorder("=")  # foreign byte order ends at the door
         self.name = name
         self.value = value
+        self.origin: Origin | None = None
 
     def record(self, op: Primitive, inputs: list[Any], static: dict[str, Any]) -> Variable:
         """Append the step `op(*inputs, **static)` to the program."""
@@ -42,12 +43,13 @@ class Variable(AbstractValue):
 
 @dataclass(eq=False)
 class Step:
-    """One operation of a program."""
+    """One operation of a program; `origin` is where it was called."""
 
     op: Primitive
     inputs: tuple[Variable, ...]
     static: dict[str, Any]
     output: Variable
+    origin: Origin | None = None
 
     def __str__(self) -> str:
         inputs = [v.name if v.value is None else _short(v) for v in self.inputs]
@@ -60,7 +62,7 @@ class Program:
     """Steps from `inputs` to `outputs`, in an order in which they can run.
 
     Fields: `roles` what each input is ("parameter", "images", ...), for the printer and for
-    those who plan memory.
+    those who plan memory; `origin` of the steps that are appended, those of the thread if None.
     """
 
     inputs: list[Variable] = field(default_factory=list)
@@ -69,6 +71,7 @@ class Program:
     _constants: dict[tuple[bytes, str, tuple[int, ...]], Variable] = field(default_factory=dict)
     _count: int = 0
     level: int = field(default_factory=next_level)
+    origin: Origin | None = None
 
     def input(self, shape: Sequence[int], dtype: Any, name: str) -> Variable:
         """Add an input."""
@@ -100,7 +103,9 @@ class Program:
         spec: Spec = op.shape_rule(*variables, **static)
         self._count += 1
         output = Variable(self, spec.shape, spec.dtype, f"v{self._count}")
-        self.steps.append(Step(op, variables, static, output))
+        origin = self.origin or thread_state.origin or Origin(thread_state.scope, op.name)
+        output.origin = origin
+        self.steps.append(Step(op, variables, static, output, origin))
         return output
 
     def check(self) -> Program:

@@ -33,7 +33,9 @@ def replay(program: Program, replace: Replace) -> Program:
         return known[variable]
 
     for step in program.steps:
+        new.origin = step.origin
         known[step.output] = replace(new, step, [find(v) for v in step.inputs])
+    new.origin = None
     new.outputs = [find(v) for v in program.outputs]
     return new.check()
 

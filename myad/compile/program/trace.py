@@ -16,6 +16,7 @@ import numpy as np
 from myad.compile.program.program import Program
 from myad.core import Tensor
 from myad.errors import CompileError
+from myad.recording import thread_state
 from myad.tree import flatten as take_tree
 from myad.tree import named_leaves
 from myad.tree import unflatten as make_tree
@@ -80,10 +81,12 @@ def trace(
             leaves.append(Tensor(program.input(leaf.shape, leaf.dtype, leaf_name)))
         arguments.append(unflatten(example, leaves))
     _state.depth += 1
+    outer, thread_state.scope = thread_state.scope, None
     try:
         result = function(*arguments)
     finally:
         _state.depth -= 1
+        thread_state.scope = outer
     for leaf_name, leaf in flatten(result, "result"):
         value = leaf.value if isinstance(leaf, Tensor) else leaf
         if not hasattr(value, "record"):

@@ -14,18 +14,21 @@ from hypothesis import strategies as st
 
 from harness.analysis.analysis import analyze_run
 from harness.errors import BenchError
+from harness.profile import model as profile_model
+from harness.profile.trace import trace
 from harness.records import store
 from harness.records.store import MANIFEST, RECORDS, read_run
 from harness.report.as_json import report_document
 from harness.report.page import context
 from harness.report.plots.process import read_timeline
+from harness.report.profile_tables import profile_context
 from harness.report.render import render
 from harness.run.sweep import DEFINITION, points, read_axes
 from harness.trial.answer import Fault, check_report, check_weights, read_predictions, read_report
 from harness.verify.deviation import largest
 from harness.workload import format as workloads
 from harness.workload import shapes, start
-from tests.fakes import runs
+from tests.fakes import profiles, runs
 from tests.harness.fuzz.changes import as_json, changed, changed_bytes
 
 WORKLOAD = shapes.resolve(workloads.load("smoke").document(), (8, 8, 1), 10)
@@ -139,6 +142,24 @@ def fuzz_sweep(data: st.DataObject) -> None:
                 assert not {"/", "\0"} & set(point.name)
         except BenchError as error:
             _one_line(str(error))
+
+
+def fuzz_profile(data: st.DataObject) -> None:
+    """The profile beside a run."""
+    document = data.draw(changed(profiles.profile().document()))
+    with _file(profile_model.FILE, data.draw(_maybe_bytes(as_json(document)))) as path:
+        try:
+            found = profile_model.read(path.parent)
+        except BenchError as error:
+            _one_line(str(error))
+            return
+        assert found is not None
+        json.dumps(trace(found), allow_nan=False)
+        shown = {"name": found.name, "profile": {**profile_context(found), "plots": []}}
+        for template in ("profile.md.j2", "profile.html.j2"):
+            text = render(template, shown)
+            assert not {"\x1b", "\0", "\u202e"} & set(text)
+            assert "<script>alert" not in text
 
 
 TARGETS = {name: value for name, value in list(globals().items()) if name.startswith("fuzz_")}

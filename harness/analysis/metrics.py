@@ -44,6 +44,14 @@ SHARE = Quantity("per cent", units.percent, axis="%", scale=100.0, is_share=True
 
 
 @dataclass(frozen=True)
+class Value:
+    """One trial's number; is_least: the truth is this or more."""
+
+    value: float
+    is_least: bool = False
+
+
+@dataclass(frozen=True)
 class Metric:
     """One number of a trial.
 
@@ -55,6 +63,9 @@ class Metric:
         drawn: has a plot of its own in a report. swept: has one in the report of a sweep.
         axis: label of its own plot where it says more than the quantity's.
         line: place and word in the line of a finished trial; None where it is not told.
+        own_clock: told by the engine itself, so it is the engine's word.
+        processes: those whose wall time it is: of a trial that was stopped at its time limit it
+            is known to be at least what had passed.
     """
 
     key: str
@@ -67,6 +78,22 @@ class Metric:
     swept: bool = False
     axis: str = ""
     line: tuple[int, str] | None = None
+    processes: tuple[str, ...] = ()
+    own_clock: bool = False
+
+    def value(self, trial: Trial) -> "Value | None":
+        """The value of a valid trial, or the bound that one stopped at its time limit gives."""
+        if trial.valid:
+            found = self.read(trial)
+            return None if found is None else Value(found)
+        if not trial.timed_out:
+            return None
+        parts = [getattr(trial, name) for name in self.processes]
+        walls = [part.wall_s for part in parts if part is not None and part.wall_s is not None]
+        if not walls:
+            return None
+        whole = all(part is not None and part.outcome == "ok" for part in parts)
+        return Value(sum(walls), is_least=not whole)
 
     @property
     def name(self) -> str:
@@ -109,6 +136,7 @@ METRICS = (
         "trains",
         TIME,
         partial(_wall, process="train"),
+        processes=("train",),
         headline=True,
         drawn=True,
         swept=True,
@@ -121,6 +149,7 @@ METRICS = (
         "tests",
         TIME,
         partial(_wall, process="test"),
+        processes=("test",),
         headline=True,
         drawn=True,
         swept=True,
@@ -133,6 +162,7 @@ METRICS = (
         "trains and tests",
         TIME,
         lambda trial: trial.total_wall_s,
+        processes=("train", "test"),
         drawn=True,
         swept=True,
         axis="seconds, wall time",
@@ -143,6 +173,7 @@ METRICS = (
         "runs the training loop",
         TIME,
         partial(_loop, process="train"),
+        own_clock=True,
     ),
     Metric(
         "test_phase_s",
@@ -150,6 +181,7 @@ METRICS = (
         "runs the testing loop",
         TIME,
         partial(_loop, process="test"),
+        own_clock=True,
     ),
     Metric(
         "peak_rss_bytes",

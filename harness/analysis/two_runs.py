@@ -11,13 +11,10 @@ import numpy as np
 from harness.analysis.analysis import (
     Analysis,
     analyze,
-    known_values,
     one_machine,
-    paired,
-    speed_verdict,
-    too_many_failures,
 )
 from harness.analysis.metrics import RATIO_METRICS, Metric
+from harness.analysis.pairs import of_engine, paired, too_many_failures, values
 from harness.errors import NothingMeasuredError, UsageError
 from harness.records.find import find_run
 from harness.records.models import Manifest
@@ -26,6 +23,7 @@ from harness.stats import (
     AccuracyDifference,
     Ratio,
     accuracy_change,
+    decide,
     holm,
     ratio_of_samples,
 )
@@ -138,12 +136,12 @@ def notes(base: Manifest, new: Manifest) -> list[str]:
     found = []
     if base.git and new.git and base.git != new.git:
         found.append(f"git: {_commit(base)} in {base.run}, {_commit(new)} in {new.run}")
-    for field, values in unlike(base, new, "note").items():
+    for field, both in unlike(base, new, "note").items():
         part, _, name = field.partition(".")
         if part == "engine_files":
             found.append(f"engine {name}: another file or command")
         else:
-            found.append(f"{field}: {_both(base, new, values)}")
+            found.append(f"{field}: {_both(base, new, both)}")
     if len(found) > MOST_NOTES:
         return [*found[:MOST_NOTES], f"and {len(found) - MOST_NOTES} more"]
     return found
@@ -240,9 +238,15 @@ def accuracy_changes(base: Analysis, new: Analysis) -> dict[str, AccuracyDiffere
 
 def log_ratios(analysis: Analysis, a: str, b: str, metric: Metric) -> np.ndarray:
     """log(value of a / value of b) of every block in which both are valid."""
-    valid = {name: [t for t in analysis.run.valid() if t.engine == name] for name in (a, b)}
-    ours, theirs = known_values(paired(valid[a], valid[b]), metric)
-    return np.log(ours) - np.log(theirs)
+    return values(paired(of_engine(analysis.run, a), of_engine(analysis.run, b)), metric).logs
+
+
+def speed_verdict(ratio: Ratio, metric: Metric, margin: float, withheld: str) -> str | None:
+    """One of the four words; None for a clear difference in what is no time: less memory is not
+    speed. A ratio that is withheld is inconclusive."""
+    verdict = "inconclusive" if withheld else decide(ratio.interval, margin)
+    is_speed = verdict in ("faster", "slower")
+    return None if is_speed and not metric.quantity.is_time else verdict
 
 
 def _failed(analysis: Analysis, engines: list[str]) -> str:

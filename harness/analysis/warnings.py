@@ -5,9 +5,11 @@ from collections import Counter
 
 from harness import units
 from harness.analysis.analysis import Analysis
+from harness.analysis.decision import decide_run, undisturbed
 from harness.analysis.metrics import BY_KEY, Metric
 from harness.records.models import ProcessResult, Trial
-from harness.stats import Drift, decide, drift, slot_effect, slot_p
+from harness.stats import Drift, drift, slot_effect, slot_p
+from harness.stats.family import reach
 
 SLOWEST = 0.10  # a slowest trial further above the median is worth a look
 SLOT = 0.05  # so is a slot that differs by more from the others
@@ -129,8 +131,14 @@ def _few_blocks(analysis: Analysis) -> list[str]:
         return []
     if blocks == 1:
         return ["1 block: without a repeat there is no interval, and no difference can be shown."]
-    floor = units.significant(2.0 ** (1 - blocks), 2)
-    return [f"{blocks} blocks: the exact test cannot go below p = {floor}, so not below 0.05."]
+    size = len(analysis.decision.cells)
+    if not size:
+        return []
+    far = units.significant(reach(blocks, size), 2)
+    return [
+        f"{blocks} blocks for {units.counted(size, 'comparison')}: only a difference of {far} "
+        "standard deviations of the blocks' ratios can be shown."
+    ]
 
 
 def _unverified(analysis: Analysis) -> list[str]:
@@ -181,24 +189,23 @@ def _disturbed(analysis: Analysis) -> list[str]:
         return []
     total = len(analysis.run.valid())
     texts = [f"{len(disturbed)} of {total} valid trials were disturbed by other work."]
-    margin = analysis.margins.time_share
-    for name in analysis.rivals:
-        for cell in analysis.comparisons[name, analysis.baseline].values():
-            calm = cell.undisturbed
-            if (
-                calm is None
-                or calm.ratio is None
-                or not cell.metric.quantity.is_time
-                or cell.withheld
-            ):
-                continue
-            without = decide(calm.interval, margin)
-            if without != cell.verdict:
-                texts.append(
-                    f"{name} against {analysis.baseline}, {cell.metric.name}: "
-                    f"{cell.verdict} with disturbed trials, {without} without "
-                    f"(ratio {units.ratio(calm.ratio)} over {calm.n})."
-                )
+    if analysis.decision.left_out:
+        numbers = ", ".join(str(block + 1) for block in analysis.decision.left_out)
+        ran = units.counted(analysis.decision.spares, "block")
+        texts.append(
+            f"Disturbed and not counted by the run's rule: blocks {numbers}; {ran} more ran."
+        )
+    if analysis.decision.left_out or not analysis.decision.cells:
+        return texts
+    calm = decide_run(undisturbed(analysis.run))
+    for key, cell in analysis.decision.cells.items():
+        without = calm.cells[key]
+        if cell.metric.quantity.is_time and not cell.why and without.word != cell.word:
+            texts.append(
+                f"{cell.a} against {cell.b}, {cell.metric.name}: "
+                f"{cell.word} with disturbed trials, {without.word} without "
+                f"(ratio {units.ratio(without.ratio)} over {without.member.n})."
+            )
     return texts
 
 

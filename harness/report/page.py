@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from harness import units
 from harness.analysis.analysis import Analysis
 from harness.analysis.conclusions import conclusions
+from harness.analysis.decision import decided_beforehand
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.warnings import verification_sentence, warnings
 from harness.errors import RecordError
@@ -119,7 +120,7 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "published_difference": difference_of_work(manifest),
         "spreads": spread_table(analysis),
         "spread_note": _spread_note(analysis),
-        "comparisons_made": analysis.made,
+        "beforehand": decided_beforehand(analysis.decision, analysis.margins),
         "ratios": ratio_table(analysis),
         "across": across_table(analysis) if analysis.machines else None,
         "machines": machine_hosts(analysis),

@@ -12,7 +12,7 @@ from harness.analysis.seeds import Spread
 from harness.analysis.warnings import drift_of, slots_of
 from harness.report.machine_tables import each_machine
 from harness.report.table import Table, numbers, texts
-from harness.stats import accuracy_word, holm
+from harness.stats import holm
 
 COLUMN_WIDTH = 17  # "0.123 ± 0.004 ms" and a gap
 RATIO_WIDTH = 25  # "0.00 points, inconclusive"
@@ -53,12 +53,19 @@ def ratio_text(analysis: Analysis, engine: str, metric: Metric) -> str:
         found = analysis.accuracies[engine, analysis.baseline]
         if found.difference_points is None:
             return units.ABSENT
-        return f"{units.points(found.difference_points)}, {accuracy_word(found)}"
+        text = units.points(found.difference_points)
+        return f"{text}, {found.verdict}" if found.verdict else text
     cell = analysis.comparisons[engine, analysis.baseline][metric.key]
-    if cell.withheld or cell.ratio.ratio is None:
+    if cell.withheld or cell.value is None:
         return "withheld" if cell.withheld else units.ABSENT
-    text = units.ratio(cell.ratio.ratio)
+    text = bounded(cell)
     return f"{text}, {cell.verdict}" if cell.verdict else text
+
+
+def bounded(cell: Comparison) -> str:
+    """The ratio, with a sign before it where trials were stopped at their time limit."""
+    sign = {"at least": "≥ ", "at most": "≤ ", "between": "? "}.get(cell.bound, "")
+    return f"{sign}{units.ratio(cell.value)}"
 
 
 def valid_text(analysis: Analysis, engine: str) -> str:
@@ -138,8 +145,8 @@ def _ratio_table(analysis: Analysis) -> Table:
     columns = [
         *texts("engines", "metric"),
         *numbers("blocks", "ratio"),
-        *texts("t interval", "BCa interval"),
-        *numbers("p", "half width", "blocks for ±1 %"),
+        *texts("95 % interval"),
+        *numbers("p", "half width", "blocks for ±1 %", f"blocks to find {_effect(analysis)}"),
         *texts("verdict"),
     ]
     rows = [
@@ -150,26 +157,31 @@ def _ratio_table(analysis: Analysis) -> Table:
     return Table(columns, rows)
 
 
+def _effect(analysis: Analysis) -> str:
+    return f"{units.significant(100 * analysis.decision.rule.effect_share, 2)} %"
+
+
 def _ratio_row(cell: Comparison) -> list[object]:
     """A ratio that is no result is `withheld`, and nothing that follows from it is shown."""
-    ratio, needed = cell.ratio, cell.ratio.n_for_one_percent
-    half = ratio.half_width
+    needed, to_find = cell.ratio.n_for_one_percent, cell.decided and cell.decided.needed
+    half = cell.half_width
     shown = [
-        units.ratio(ratio.ratio),
-        units.span(ratio.t_interval),
-        units.span(ratio.bca_interval),
-        units.probability(cell.p_holm),
+        bounded(cell),
+        units.span(cell.interval),
+        units.probability(cell.p),
         units.ABSENT if half is None else f"±{units.significant(100 * half, 2)} %",
     ]
     if cell.withheld:
         shown = ["withheld", *(units.ABSENT for _ in shown[1:])]
+    word = "exploratory" if cell.decided is None else cell.verdict or units.ABSENT
     return [
         f"{cell.a} / {cell.b}",
         cell.metric.title,
-        ratio.n,
+        cell.n,
         *shown,
         f"{needed:,}" if needed else units.ABSENT,
-        cell.verdict or units.ABSENT,
+        f"{to_find:,}" if to_find else units.ABSENT,
+        "inconclusive" if cell.withheld and cell.decided else word,
     ]
 
 
@@ -179,7 +191,7 @@ def accuracy_table(analysis: Analysis) -> Table:
         *texts("engines"),
         *numbers("seeds" if analysis.spreads else "blocks", "accuracy difference"),
         *texts("95 % interval"),
-        *numbers("margin", "p (two one-sided tests)"),
+        *numbers("margin", "p of equivalence"),
         *texts("verdict"),
         *numbers("equal predictions, at least", "smallest McNemar p"),
     ]
@@ -198,7 +210,7 @@ def _accuracy_row(analysis: Analysis, name: str) -> list[object]:
         units.span(found.interval, units.signed),
         f"{found.margin_points:.2f} points",
         units.probability(found.tost_p),
-        accuracy_word(found),
+        found.verdict or "exploratory",
         units.percent(min((block.equal for block in blocks), default=None)),
         units.probability(min(adjusted, default=None)),
     ]

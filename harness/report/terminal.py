@@ -8,6 +8,7 @@ from rich.console import Console
 from harness import units
 from harness.analysis.analysis import Analysis, analyze, analyze_run
 from harness.analysis.conclusions import conclusions
+from harness.analysis.decision import decided_beforehand
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.warnings import warnings
 from harness.records.store import Run
@@ -45,6 +46,10 @@ def show_summary(analysis: Analysis, console: Console) -> None:
         if different := difference_of_work(manifest):
             console.print(f"[dim]This run differs from that work: {escaped(different)}.[/dim]")
     console.print()
+    if analysis.rivals:
+        console.print(
+            f"[dim]{escaped(decided_beforehand(analysis.decision, analysis.margins))}[/dim]"
+        )
     for text in [*conclusions(analysis), *map(spread_text, analysis.last_spreads)]:
         console.print(f"• {escaped(text)}")
     for text in warnings(analysis):

@@ -9,7 +9,6 @@ from harness import units
 from harness.analysis.two_runs import Change, TwoRuns
 from harness.report.render import as_rich, escaped
 from harness.report.table import Column, Table, numbers, texts
-from harness.stats import accuracy_word
 
 WITH_P = 90  # a narrower terminal shows the tables without p
 
@@ -27,7 +26,7 @@ def print_two_runs(found: TwoRuns, console: Console | None = None) -> None:
     for name, change in found.accuracies.items():
         span = units.span(change.interval, units.signed)
         console.print(
-            f"{escaped(name)}, accuracy: {accuracy_word(change)}, "
+            f"{escaped(name)}, accuracy: {change.verdict}, "
             f"{units.points(change.difference_points)} (95 % interval {span}, "
             f"margin {change.margin_points:.2f} points)"
         )

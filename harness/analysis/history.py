@@ -36,7 +36,7 @@ class Entry:
     @property
     def planned(self) -> int:
         """Measured trials of the schedule."""
-        return sum(not planned.warmup for planned in self.manifest.schedule)
+        return len(self.run.planned())
 
 
 @dataclass(frozen=True)

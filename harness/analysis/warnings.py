@@ -78,7 +78,7 @@ def _doctor(analysis: Analysis) -> list[str]:
 
 
 def _incomplete(analysis: Analysis) -> list[str]:
-    planned = [p for p in analysis.run.manifest.schedule if not p.warmup]
+    planned = analysis.run.planned()
     done = len(analysis.run.finished())
     if done == len(planned):
         return []

@@ -181,6 +181,7 @@ class Trial(Planned):
     the block begins anew on another one, as a ratio is of one machine.
     valid: both processes ended "ok" and every check held. failure: why not, in one sentence.
     accuracy: correct / test_count in [0, 1], recomputed from the saved predictions.
+    waited_s: how long the harness waited before it for the machine to settle and be quiet.
     disturbed: the machine was busy with something else; `disturbances` gives the figures.
     at: when the record was written, UTC, ISO 8601; no duration is taken from it.
     """
@@ -196,6 +197,7 @@ class Trial(Planned):
     test_count: Count | None = None
     valid: bool = False
     failure: Log = ""
+    waited_s: Seconds = 0.0
     disturbed: bool = False
     disturbances: list[Log] = Field(default=[], max_length=100)
 
@@ -278,6 +280,19 @@ class Machine(Strict):
     host: Facts
     environment: dict[Line, Log] = {}
     findings: list[Log] = Field(default=[], max_length=100)
+    at: Moment
+
+
+class Ended(Strict):
+    """The record of `ended.jsonl`: by its own rule the run has as many blocks as it needs.
+
+    blocks: so many count as planned; what the schedule has beyond them does not run. reason: in a
+    sentence. at: when it was found, UTC.
+    """
+
+    schema_version: Literal[1] = 1
+    blocks: Count = Field(ge=1, le=MOST_BLOCKS)
+    reason: Log
     at: Moment
 
 

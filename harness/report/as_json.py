@@ -18,7 +18,7 @@ def report_document(analysis: Analysis) -> dict[str, Any]:
     return {
         "run": manifest.run,
         "preset": manifest.preset,
-        "blocks": {"planned": manifest.repeats, "valid": analysis.valid_blocks},
+        "blocks": {"planned": analysis.run.blocks, "valid": analysis.valid_blocks},
         "decision": _decision(analysis),
         **_parts(analysis),
         "machines": {
@@ -72,6 +72,7 @@ def _decision(analysis: Analysis) -> dict[str, Any]:
         "comparisons": decision.family.size,
         "level_of_each": decision.family.alpha,
         "widest_half": decision.widest,
+        "ended": analysis.run.ended.reason if analysis.run.ended else None,
         "left_out_blocks": list(decision.left_out),
     }
 

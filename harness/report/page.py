@@ -113,7 +113,7 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "conclusions": conclusions(analysis),
         "warnings": warnings(analysis),
         "verified": verification_sentence(analysis),
-        "blocks": f"{analysis.valid_blocks} of {manifest.repeats}",
+        "blocks": f"{analysis.valid_blocks} of {analysis.run.blocks}",
         "summary": wide_table(analysis),
         "published": published_table() if is_comparable(manifest) else None,
         "published_source": SOURCE,

@@ -71,7 +71,7 @@ def bounded(cell: Comparison) -> str:
 def valid_text(analysis: Analysis, engine: str) -> str:
     """ "9 of 10": valid trials of those planned."""
     valid = sum(t.engine == engine for t in analysis.run.valid())
-    return f"{valid} of {analysis.run.manifest.repeats}"
+    return f"{valid} of {analysis.run.blocks}"
 
 
 def terminal_table(analysis: Analysis, width: int, centre: Centre = MEAN) -> Table:

@@ -33,7 +33,7 @@ def show_summary(analysis: Analysis, console: Console) -> None:
     manifest = analysis.run.manifest
     console.print(
         f"[bold]{escaped(manifest.run)}[/bold], preset {escaped(manifest.preset)}: "
-        f"{analysis.valid_blocks} of {units.counted(manifest.repeats, 'block')} valid\n"
+        f"{analysis.valid_blocks} of {units.counted(analysis.run.blocks, 'block')} valid\n"
     )
     console.print(as_rich(terminal_table(analysis, console.width)))
     if analysis.machines:

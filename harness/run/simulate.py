@@ -1,9 +1,9 @@
 """Whole runs made of noise: schedule, records and decision, without a process.
 
-What is true of a synthetic run is known, so the share of runs that say a wrong word can be counted.
-Seconds come from noise models, all of them unkind: a machine that gets slower, one that remembers
-its last minutes, one that is busy in bursts, one whose noise has no variance to speak of. The trials
-follow the order of a real schedule, and the records go through the decision of a real report.
+What is true of a synthetic run is known, so the share of runs that say a wrong word can be
+counted. Seconds come from noise models, all of them unkind: a machine that gets slower, one that
+remembers its last minutes, one that is busy in bursts, one whose noise has no variance to speak
+of. Trials follow the order of a real schedule, records go through the decision of a real report.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ from harness.records.models import (
 )
 from harness.records.store import Run
 from harness.run import schedule
+from harness.run.rule import over
 
 ENGINES = ("a", "b", "c", "d", "e")
 SPREAD = 0.04  # standard deviation of the log of a process's seconds, where a model says no other
@@ -136,6 +137,11 @@ def run_of(world: World, made: Manifest, rng: np.random.Generator) -> Run:
             _trial(planned, float(train), float(test), float(accuracy), float(peaks[place]))
         )
     return Run(Path("simulated"), made, trials)
+
+
+def blocks_until(run: Run) -> int:
+    """How many blocks a complete run would have had by its own rule."""
+    return next(n for n in range(1, run.manifest.repeats + 1) if over(run, n))
 
 
 def _trial(planned, train: float, test: float, accuracy: float, peak: float) -> Trial:

@@ -27,7 +27,7 @@ from scipy import special
 from harness.stats.describe import LEVEL, Interval
 from harness.stats.paired import TIE_PLACES, has_spread
 
-ALPHA = 1 - LEVEL
+ALPHA = round(1 - LEVEL, 12)
 DRAWS = 9_999
 SEED = 20_240_102
 MOST_ROWS = 200  # drawn for a column; more blocks change a t quantile by less than a hundredth

@@ -25,7 +25,7 @@ class Bench:
 
     commands: argument list per engine. workload: the `workload` object of every job.
     dataset, warmup_dataset: arrays of measured and of warm-up trials.
-    cold, sandboxed: see `--cold`, `--sandbox`.
+    cold, sandboxed: see `--cold`, `--sandbox`. settle_s, quiet_s: see `Rule`.
     """
 
     folder: Path
@@ -36,6 +36,8 @@ class Bench:
     threads: int = 1
     cold: bool = False
     sandboxed: bool = False
+    settle_s: float = 0.0
+    quiet_s: float = 0.0
     limits: Limits = field(default_factory=Limits)
     control: Control = field(default_factory=Control)
     on_tick: Callable[[], None] = lambda: None

@@ -98,14 +98,14 @@ def test_reach_by_hand():
 def test_the_blocks_asked_for_find_the_difference():
     rng = np.random.default_rng(5)
     effect, hits = math.log(1.05), []
-    for _ in range(300):
-        pilot = family([0.05 * c for c in columns(rng, shared=1.0)])
+    for _ in range(150):
+        pilot = family([0.05 * c for c in columns(rng)], draws=999)
         n = pilot.blocks_for(pilot.members[0].sd, 10, effect)
-        made = [0.05 * c for c in columns(rng, n=n, shared=1.0)]
+        made = [0.05 * c for c in columns(rng, n=n)]
         made[0] = made[0] + effect
-        low, high = family(made, draws=999).members[0].interval
+        low, high = family(made, draws=499).members[0].interval
         hits.append(low > 0 or high < 0)
-    assert np.mean(hits) >= 0.8 - 2 * math.sqrt(0.16 / 300)
+    assert np.mean(hits) >= 0.8 - 2 * math.sqrt(0.16 / 150)
 
 
 @pytest.mark.parametrize("kind", ["normal", "heavy tails"])

@@ -73,10 +73,12 @@ def accuracy_change(
     *,
     images: int,
     margin_points: float = MARGIN_POINTS,
+    level: float = LEVEL,
 ) -> AccuracyDifference:
     """The same for two independent samples, such as one engine in two runs: Welch's t.
 
-    n is the smaller count; the counts may differ. Raises: ValueError if a value is no fraction.
+    level: of the interval. n is the smaller count; the counts may differ.
+    Raises: ValueError if a value is no fraction.
     """
     first, second = _checked(a, b)
     margin, needed = margin_points, _needed(first, second, images, margin_points)
@@ -93,7 +95,7 @@ def accuracy_change(
     with warnings.catch_warnings():
         # SciPy warns where one sample is constant; the other's variance carries the error alone
         warnings.simplefilter("ignore", RuntimeWarning)
-        interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval(LEVEL)
+        interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval(level)
         below = stats.ttest_ind(x + margin, y, equal_var=False, alternative="greater").pvalue
         above = stats.ttest_ind(x - margin, y, equal_var=False, alternative="less").pvalue
     ends = (float(interval.low), float(interval.high))

@@ -3,6 +3,7 @@
 A new metric is a new entry of METRICS and nothing else.
 """
 
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -129,6 +130,24 @@ def _peak(trial: Trial) -> float | None:
     return max(peaks, default=None)
 
 
+def steady_epoch_s(process: ProcessResult | None) -> float | None:
+    """Median of the epochs after the first one; None without a second epoch."""
+    later = [epoch.seconds for epoch in process.epochs[1:]] if process is not None else []
+    return statistics.median(later) if later else None
+
+
+def compile_s(process: ProcessResult | None) -> float | None:
+    """Its compile phase, and what its first epoch took beyond a later one.
+
+    Engines that trace or compile at their first call do so inside of the training loop, others in a
+    phase of their own: only the sum is the same quantity of both. None without a second epoch.
+    """
+    steady = steady_epoch_s(process)
+    if process is None or steady is None:
+        return None
+    return process.phases.get("compile", 0.0) + max(0.0, process.epochs[0].seconds - steady)
+
+
 METRICS = (
     Metric(
         "train_wall_s",
@@ -184,6 +203,22 @@ METRICS = (
         own_clock=True,
     ),
     Metric(
+        "compile_s",
+        "Compilation",
+        "compiles",
+        TIME,
+        lambda trial: compile_s(trial.train),
+        own_clock=True,
+    ),
+    Metric(
+        "epoch_s",
+        "Epoch, once compiled",
+        "trains an epoch",
+        TIME,
+        lambda trial: steady_epoch_s(trial.train),
+        own_clock=True,
+    ),
+    Metric(
         "peak_rss_bytes",
         "Peak memory",
         "needs",
@@ -206,7 +241,8 @@ METRICS = (
     ),
 )
 """In the order of every table. `*_wall_s` is the whole process, from outside; `*_phase_s` the
-engine's own loop, without import, load and compile; memory the larger of the two processes."""
+engine's own loop, without import, load and a phase of compiling; what is traced or compiled inside
+of it is in `compile_s`, too. Memory is the larger of the two processes."""
 
 BY_KEY = {metric.key: metric for metric in METRICS}
 RATIO_METRICS = tuple(metric for metric in METRICS if not metric.quantity.is_share)

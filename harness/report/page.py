@@ -30,6 +30,7 @@ from harness.report.provenance import (
 from harness.report.render import as_frame, render, write_csv
 from harness.report.tables import (
     accuracy_table,
+    carry_over_table,
     published_table,
     ratio_table,
     schedule_table,
@@ -126,6 +127,7 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "machines": machine_hosts(analysis),
         "accuracies": accuracy_table(analysis),
         "schedule": schedule_table(analysis),
+        "carry_over": carry_over_table(analysis),
         "trials": trial_table(analysis),
         "trials_left_out": max(len(analysis.run.trials) - MOST_TRIALS, 0),
         "command": one_line(shlex.join(manifest.command_line)),

@@ -6,10 +6,11 @@ from functools import partial
 
 from harness import units
 from harness.analysis.analysis import Analysis, Comparison
-from harness.analysis.metrics import BY_KEY, METRICS, RATIO_METRICS, Metric
+from harness.analysis.memory import others
+from harness.analysis.metrics import BY_KEY, MEMORY, METRICS, RATIO_METRICS, Metric
 from harness.analysis.published import PROGRAMS, PUBLISHED, RATIO, compared, exact
 from harness.analysis.seeds import Spread
-from harness.analysis.warnings import drift_of, slots_of
+from harness.analysis.warnings import MARK, carry_over_of, drift_of, slots_of
 from harness.report.machine_tables import each_machine
 from harness.report.table import Table, numbers, texts
 from harness.stats import holm
@@ -22,12 +23,14 @@ def mean_and_sd(analysis: Analysis, engine: str, metric: Metric) -> str:
     """ "1.23 ± 0.04 s", both in the unit of the mean; the mean alone where there is one value."""
     summary = analysis.summary(engine, metric.key)
     text = metric.text(summary.mean)
+    is_other = metric.quantity is MEMORY and engine in others(analysis.run)
+    mark = f" {MARK}" if is_other else ""
     if summary.mean is None or summary.sd is None:
-        return text
+        return f"{text}{mark}"
     number, unit = text.rsplit(" ", 1)
     per_unit = summary.mean / float(number.replace(",", "")) if summary.mean else 1.0
     decimals = len(number.partition(".")[2])
-    return f"{number} ± {summary.sd / per_unit:,.{decimals}f} {unit}"
+    return f"{number} ± {summary.sd / per_unit:,.{decimals}f} {unit}{mark}"
 
 
 def median_text(analysis: Analysis, engine: str, metric: Metric) -> str:
@@ -80,7 +83,7 @@ def terminal_table(analysis: Analysis, width: int, centre: Centre = MEAN) -> Tab
     Metrics are rows and engines columns while that fits; in a narrower terminal every metric has
     lines of its own, one per engine.
     """
-    needed = 16 + COLUMN_WIDTH * len(analysis.engines) + RATIO_WIDTH * len(analysis.rivals)
+    needed = 21 + COLUMN_WIDTH * len(analysis.engines) + RATIO_WIDTH * len(analysis.rivals)
     return (wide_table if needed <= width else narrow_table)(analysis, centre.heading, centre)
 
 
@@ -247,6 +250,25 @@ def spread_text(row: Spread) -> str:
         f"{row.engine}, accuracy from {starts}: {units.percent(summary.mean)}{spread}, "
         f"{units.percent(summary.min)} to {units.percent(summary.max)}{failed}."
     )
+
+
+def carry_over_table(analysis: Analysis) -> Table:
+    """What running right behind each engine did to the total time of the next trial."""
+    return each_machine(analysis, _carry_over_table)
+
+
+def _carry_over_table(analysis: Analysis) -> Table:
+    found = carry_over_of(analysis)
+    columns = [*texts("right behind"), *numbers("total time"), *texts("95 % interval, %")]
+    rows = [
+        [
+            name,
+            f"{100 * (effect - 1):+.1f} %",
+            units.span(interval, lambda end: units.signed(100 * (end - 1))),
+        ]
+        for name, (effect, interval) in (found.effects if found else {}).items()
+    ]
+    return Table(columns, rows, named=True)
 
 
 def schedule_table(analysis: Analysis) -> Table:

@@ -12,6 +12,7 @@ from harness.stats.accuracy import (
     mcnemar,
     needed_images,
 )
+from harness.stats.carryover import CarryOver, carry_over
 from harness.stats.describe import Summary, median_interval, summarize, t_interval
 from harness.stats.drift import Drift, drift, lag_one, slot_effect, slot_p
 from harness.stats.family import Family, Member, family, family_of_lines
@@ -25,6 +26,7 @@ __all__ = [
     "VERDICTS",
     "AccuracyDifference",
     "Across",
+    "CarryOver",
     "Drift",
     "Family",
     "Member",
@@ -35,6 +37,7 @@ __all__ = [
     "accuracy_verdict",
     "across_machines",
     "bca_interval",
+    "carry_over",
     "decide",
     "drift",
     "family",

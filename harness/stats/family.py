@@ -20,6 +20,7 @@ Westfall and Young 1993, Resampling-Based Multiple Testing, 2.3 (min P for unlik
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy import special
@@ -212,19 +213,19 @@ def _member(of: Family, n: int, mean: float, sd: float) -> Member:
 
 def _smallest_p(table: np.ndarray, draws: int) -> np.ndarray:
     """Sorted: the smallest P over the columns, in each of many draws of normal blocks."""
-    generator = np.random.default_rng(SEED)
     known = ~np.isnan(table)
-    counts = np.minimum(known.sum(axis=0), MOST_ROWS)
     known = known & (np.cumsum(known, axis=0) <= MOST_ROWS)
+    counts = known.sum(axis=0)
+    known = known[known.any(axis=1)]
     root = _root(_correlation(table)).astype(np.float32)
     total = np.zeros((draws, len(counts)), np.float32)
     squares = np.zeros_like(total)
-    for row in known[known.any(axis=1)]:
-        drawn = generator.standard_normal(total.shape, np.float32) @ root.T
-        drawn *= row  # a block without a value adds nothing to either sum
+    for place, row in enumerate(known):
+        drawn = _normals(draws, len(counts), place) @ root.T
+        if not row.all():  # a block without a value adds nothing to either sum
+            drawn *= row
         total += drawn
-        drawn *= drawn
-        squares += drawn
+        squares += np.square(drawn, out=drawn)
     variance = np.maximum(squares - total**2 / counts, 1e-9) / (counts - 1)
     t = np.abs(total) / np.sqrt(counts * variance)
     smallest = np.ones(draws)
@@ -232,6 +233,13 @@ def _smallest_p(table: np.ndarray, draws: int) -> np.ndarray:
         largest = t[:, counts == n].max(axis=1)
         np.minimum(smallest, 2 * special.stdtr(n - 1, -largest), out=smallest)
     return np.sort(smallest)
+
+
+@lru_cache(maxsize=2 * MOST_ROWS)
+def _normals(draws: int, columns: int, row: int) -> np.ndarray:
+    """The normal numbers of one row: the same for every table, and made once for many of them."""
+    generator = np.random.default_rng((SEED, row))
+    return generator.standard_normal((draws, columns), np.float32)
 
 
 def _correlation(table: np.ndarray) -> np.ndarray:

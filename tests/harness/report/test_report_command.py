@@ -270,7 +270,7 @@ def test_ten_thousand_trials(make_run, capsys):
     assert document["engines"]["myad"]["train_wall_s"]["n"] == 5000
     assert document["ratios"]["myad/tensorflow"]["train_wall_s"]["verdict"] == "faster"
     html = (folder / "report" / "index.html").read_text()
-    assert html.count("<tr><td>") >= 10_000
+    assert html.count("<tr><td>") >= 2_000  # the page lists no more; trials.csv has all
 
 
 def test_a_damaged_line_is_named_and_the_rest_is_used(make_run, capsys):

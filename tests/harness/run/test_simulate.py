@@ -1,6 +1,7 @@
 """The whole decision on runs made of noise: the small sibling of benchmarks/verdicts.py."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +13,12 @@ from harness.run import simulate
 from harness.run.simulate import NOISES, World, blocks_until, manifest, run_of
 
 WRONG = ("faster", "slower", "different")
-RUNS = 100
+RUNS = 80
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
 
 
 def wrong(decision):
@@ -74,5 +80,5 @@ def test_what_an_engine_leaves_behind_slows_the_next_one(rng):
     world = World(noise=lambda rng, trials: np.zeros((trials, 2)), lingering=0.2)
     run = simulate.run_of(world, manifest(world, 10, 1), rng)
     ordered = run.trials
-    after = [b.train.wall_s for a, b in zip(ordered, ordered[1:], strict=False) if a.engine == "e"]
+    after = [b.train.wall_s for a, b in pairwise(ordered) if a.engine == "e"]
     assert set(after) == {1.2}

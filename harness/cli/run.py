@@ -246,7 +246,8 @@ def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, re
         free["max_time_s"] = parsing.parse_duration(free["max_time_s"], "--max-time")
     crew = free.pop("crew")
     if not resume:
-        options = parsing.RunOptions(results=results, **{"settle_s": 1.0, **given}, **free)
+        given.setdefault("settle_s", parsing.SETTLE_S)
+        options = parsing.RunOptions(results=results, **given, **free)
         return runner.start(options, live_tables, crew)
     if given:
         raise UsageError(

@@ -9,6 +9,7 @@ from harness.errors import UsageError
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+SETTLE_S = 1.0  # the longest pause before a trial, where the person said nothing
 DEFAULT_TIMEOUT_S = 2 * 3600.0  # the slowest known engine needs seven minutes for the paper preset
 
 

@@ -134,7 +134,7 @@ def run_of(world: World, made: Manifest, rng: np.random.Generator) -> Run:
         train, test = factor * np.exp(logs[place]) * (1.0, 0.2)
         accuracy = starts[planned.block] + own[place] + world.points.get(planned.engine, 0.0) / 100
         trials.append(
-            _trial(planned, float(train), float(test), float(accuracy), float(peaks[place]))
+            trial_of(planned, float(train), float(test), float(accuracy), float(peaks[place]))
         )
     return Run(Path("simulated"), made, trials)
 
@@ -144,7 +144,8 @@ def blocks_until(run: Run) -> int:
     return next(n for n in range(1, run.manifest.repeats + 1) if over(run, n))
 
 
-def _trial(planned, train: float, test: float, accuracy: float, peak: float) -> Trial:
+def trial_of(planned, train: float, test: float, accuracy: float, peak: float) -> Trial:
+    """The record of a valid trial with these seconds."""
     # built without validation: two thousand runs of fifty trials each are made in seconds
     return Trial.model_construct(
         **planned.__dict__,

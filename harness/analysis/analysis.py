@@ -1,5 +1,6 @@
 """From the records of a run to summaries and comparisons, corrected for their number."""
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import permutations
@@ -9,7 +10,16 @@ import numpy as np
 
 from harness.analysis import machines
 from harness.analysis.agreement import Agreement, agreements, mirrored
+from harness.analysis.decision import (
+    Decided,
+    Decision,
+    accuracy_pairs,
+    decide_over_machines,
+    decide_run,
+    no_decision,
+)
 from harness.analysis.metrics import METRICS, RATIO_METRICS, Metric
+from harness.analysis.pairs import of_engine, paired, too_many_failures, values
 from harness.analysis.seeds import Accuracy, Spread, accuracies, by_epoch, is_asked, last_epoch
 from harness.errors import UsageError
 from harness.records.models import Margins, Trial
@@ -20,34 +30,64 @@ from harness.stats import (
     Ratio,
     Summary,
     accuracy_difference,
-    decide,
-    holm,
     paired_ratio,
     summarize,
 )
+from harness.stats.describe import Interval
 from harness.stats.paired import LARGE
-
-MOST_FAILURES = 0.1  # with a larger share of failed trials a ratio is no result
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Engine `a` against engine `b` on one metric of time or memory, over their common blocks.
 
-    verdict: one of the four words for times; for memory only "equivalent", "inconclusive" or None
-    (a clear difference that is no matter of speed). withheld: why the ratio is no result, or "".
-    p_holm: p corrected for all comparisons of the report. undisturbed: the same ratio over the
-    blocks without a disturbed trial, None when none was disturbed.
+    ratio: this comparison by itself. decided: what the run's decision says of it; None where it
+    is exploratory and so has no word. withheld: why the ratio is no result, or "". bound: see
+    `Decided`. undisturbed: the same ratio over the blocks without a disturbed trial, None when none
+    was disturbed.
     """
 
     a: str
     b: str
     metric: Metric
     ratio: Ratio
-    verdict: str | None
+    decided: Decided | None = None
     withheld: str = ""
-    p_holm: float | None = None
+    bound: str = ""
     undisturbed: Ratio | None = None
+
+    @property
+    def verdict(self) -> str | None:
+        """One of the four words; None where it is exploratory or a difference of no time."""
+        return None if self.decided is None else self.decided.word
+
+    @property
+    def n(self) -> int:
+        """Blocks that it rests on."""
+        return self.ratio.n if self.decided is None else self.decided.member.n
+
+    @property
+    def value(self) -> float | None:
+        """The ratio a/b: of what is decided over the blocks that count, else over all."""
+        if self.decided is None:
+            return self.ratio.ratio
+        return self.decided.ratio
+
+    @property
+    def interval(self) -> Interval | None:
+        """Simultaneous for what is decided, else its own."""
+        return self.ratio.interval if self.decided is None else self.decided.interval
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval of the log-ratio: 0.01 is about one per cent."""
+        ends = self.interval
+        return None if ends is None else math.log(ends[1] / ends[0]) / 2
+
+    @property
+    def p(self) -> float | None:
+        """The family's p of what the word claims; None for what is exploratory."""
+        return None if self.decided is None else self.decided.p
 
 
 @dataclass(frozen=True)
@@ -57,8 +97,8 @@ class Analysis:
     summaries: engine -> metric key -> that of its valid trials, in the order of the blocks.
     comparisons: (a, b) -> metric key -> comparison, for every ordered pair; (b, a) is the
     inverse of (a, b). accuracies: the same for accuracy, paired over all seeds that both engines
-    have, timed or not; agreements: for the predictions of each block. made: how many comparisons
-    the correction counts (each unordered pair and metric once). found: every accuracy of the run.
+    have, timed or not; agreements: for the predictions of each block. decision: the words, and what
+    they rest on. found: every accuracy of the run.
 
     Of a run of several machines, machines: fingerprint -> the analysis of what that one measured;
     across: (a, b) -> metric key -> the line over them. The run's own summaries then hold nothing
@@ -72,7 +112,7 @@ class Analysis:
     comparisons: dict[tuple[str, str], dict[str, Comparison]]
     accuracies: dict[tuple[str, str], AccuracyDifference]
     agreements: dict[tuple[str, str], list[Agreement]]
-    made: int
+    decision: Decision
     found: list[Accuracy]
     machines: dict[str, "Analysis"] = field(default_factory=dict)
     across: dict[tuple[str, str], dict[str, Across | None]] = field(default_factory=dict)
@@ -91,8 +131,8 @@ class Analysis:
 
     @property
     def baseline(self) -> str:
-        """What the others are compared with in sentences: tensorflow, else the last engine."""
-        return "tensorflow" if "tensorflow" in self.engines else self.engines[-1]
+        """What the others are compared with."""
+        return self.run.manifest.decides.baseline
 
     @property
     def rivals(self) -> list[str]:
@@ -119,38 +159,42 @@ def analyze(folder: Path) -> Analysis:
     return analyze_run(read_run(folder))
 
 
-def analyze_run(run: Run, *, t_alone: bool = False) -> Analysis:
-    """The analysis of a run that has been read. t_alone: without resampling, see `paired_ratio`."""
+def analyze_run(run: Run, *, is_part: bool = False, t_alone: bool = False) -> Analysis:
+    """The analysis of a run that has been read.
+
+    is_part: of what one of several machines measured: no word rests on it alone. t_alone: without
+    resampling, see `paired_ratio`.
+    """
     engines = [entry.name for entry in run.manifest.engines]
     valid = run.valid()
-    of_engine = {name: [t for t in valid if t.engine == name] for name in engines}
+    trials = {name: [t for t in valid if t.engine == name] for name in engines}
     failures = {
         name: [t for t in run.finished() if t.engine == name and not t.valid] for name in engines
     }
     found = accuracies(run)
-    trained = last_epoch(run, found)
     many = len(run.finished()) > LARGE * len(engines)
-    parts = {name: analyze_run(part, t_alone=many) for name, part in machines.apart(run).items()}
+    parts = {
+        name: analyze_run(part, is_part=True, t_alone=many)
+        for name, part in machines.apart(run).items()
+    }
+    across = _across(parts, engines)
+    if parts:
+        decision = decide_over_machines(run, across)
+    else:
+        decision = no_decision(run) if is_part else decide_run(run)
     pooled = f"measured on {len(parts)} machines, which are never pooled." if parts else ""
-    compared = {} if parts else of_engine
-    comparisons, made = _corrected(_compare_all(run, engines, compared, pooled, t_alone=t_alone))
     return Analysis(
         run=run,
         engines=engines,
-        summaries={
-            name: _summaries(trials, pooled=bool(parts)) for name, trials in of_engine.items()
-        },
+        summaries={name: _summaries(own, pooled=bool(parts)) for name, own in trials.items()},
         failures=failures,
-        comparisons=comparisons,
-        accuracies={
-            (a, b): _accuracy(trained, a, b, run.manifest.margins)
-            for a, b in permutations(engines, 2)
-        },
-        agreements=_agreements(run, engines, of_engine, parts),
-        made=made + sum(part.made for part in parts.values()),
+        comparisons=_compare_all(run, engines, decision, pooled, t_alone=t_alone),
+        accuracies=_accuracies(run, found, engines, decision),
+        agreements=_agreements(run, engines, trials, parts),
+        decision=decision,
         found=found,
         machines=parts,
-        across=_across(parts, engines),
+        across=across,
     )
 
 
@@ -168,7 +212,7 @@ def one_machine(analysis: Analysis, what: str) -> Analysis:
 def _agreements(
     run: Run,
     engines: list[str],
-    of_engine: dict[str, list[Trial]],
+    trials: dict[str, list[Trial]],
     parts: dict[str, Analysis],
 ) -> dict[tuple[str, str], list[Agreement]]:
     """Both orders of every pair; the files of predictions are read once."""
@@ -180,7 +224,7 @@ def _agreements(
             own = [found for part in parts.values() for found in part.agreements[a, b]]
             table[a, b] = sorted(own, key=lambda found: found.block)
         else:
-            table[a, b] = agreements(run, paired(of_engine[a], of_engine[b]))
+            table[a, b] = agreements(run, paired(trials[a], trials[b]))
     return table
 
 
@@ -209,111 +253,69 @@ def _values(trials: list[Trial], metric: Metric) -> list[float]:
     return [value for value in map(metric.read, trials) if value is not None]
 
 
-def paired(a: list[Trial], b: list[Trial]) -> list[tuple[Trial, Trial]]:
-    """The trials of two engines that share a block, in the order of the blocks."""
-    of_b = {t.block: t for t in b}
-    return sorted(
-        ((t, of_b[t.block]) for t in a if t.block in of_b), key=lambda pair: pair[0].block
-    )
-
-
-def known_values(
-    pairs: list[tuple[Trial, Trial]], metric: Metric
-) -> tuple[list[float], list[float]]:
-    """The values of the pairs that have a ratio: neither is absent or zero."""
-    both = [(metric.read(x), metric.read(y)) for x, y in pairs]
-    known = [(x, y) for x, y in both if x and y]
-    return [x for x, _ in known], [y for _, y in known]
-
-
-def speed_verdict(ratio: Ratio, metric: Metric, margin: float, withheld: str) -> str | None:
-    """One of the four words; None for a clear difference in what is no time: less memory is not
-    speed. A ratio that is withheld is inconclusive."""
-    verdict = "inconclusive" if withheld else decide(ratio.interval, margin)
-    is_speed = verdict in ("faster", "slower")
-    return None if is_speed and not metric.quantity.is_time else verdict
-
-
 def _compare_all(
-    run: Run,
-    engines: list[str],
-    of_engine: dict[str, list[Trial]],
-    pooled: str,
-    *,
-    t_alone: bool,
+    run: Run, engines: list[str], decision: Decision, pooled: str, *, t_alone: bool
 ) -> dict[tuple[str, str], dict[str, Comparison]]:
     """Every ordered pair; the second of a pair is worked out from swapped values."""
-    margin = run.manifest.margins.time_share
+    trials = {name: [] if pooled else of_engine(run, name) for name in engines}
     table = {}
     for a, b in permutations(engines, 2):
-        pairs = paired(of_engine.get(a, []), of_engine.get(b, []))
         told = filter(None, (too_many_failures(run, name) for name in (a, b)))
         withheld = pooled or " ".join(f"{text}, more than 1 in 10." for text in told)
+        pairs = paired(trials[a], trials[b])
         table[a, b] = {
-            m.key: _compare(a, b, m, pairs, margin=margin, withheld=withheld, t_alone=t_alone)
+            m.key: replace(
+                _compare(a, b, m, pairs, t_alone=t_alone),
+                withheld=withheld,
+                decided=None if pooled else decision.of(a, b, m.key),
+            )
             for m in RATIO_METRICS
         }
     return table
 
 
-def too_many_failures(run: Run, engine: str) -> str:
-    """ "2 of 10 trials of myad failed" where that is more than 1 in 10, else ""."""
-    finished = [t for t in run.finished() if t.engine == engine]
-    failed = sum(not t.valid for t in finished)
-    few = failed <= MOST_FAILURES * len(finished)
-    return "" if few else f"{failed} of {len(finished)} trials of {engine} failed"
-
-
 def _compare(
-    a: str,
-    b: str,
-    metric: Metric,
-    pairs: list[tuple[Trial, Trial]],
-    *,
-    margin: float,
-    withheld: str,
-    t_alone: bool,
+    a: str, b: str, metric: Metric, pairs: list[tuple[Trial, Trial]], *, t_alone: bool
 ) -> Comparison:
-    calm = [(x, y) for x, y in pairs if not (x.disturbed or y.disturbed)]
-    ratio = paired_ratio(*known_values(pairs, metric), t_alone=t_alone)
-    verdict = speed_verdict(ratio, metric, margin, withheld)
-    undisturbed = None
-    if len(calm) < len(pairs):
-        undisturbed = paired_ratio(*known_values(calm, metric), t_alone=t_alone)
-    return Comparison(a, b, metric, ratio, verdict, withheld, undisturbed=undisturbed)
+    known = values(pairs, metric)
+    ratio, undisturbed = paired_ratio(known.a, known.b, t_alone=t_alone), None
+    calm = values([(x, y) for x, y in pairs if not (x.disturbed or y.disturbed)], metric)
+    if len(calm.blocks) < len(known.blocks):
+        undisturbed = paired_ratio(calm.a, calm.b, t_alone=t_alone)
+    return Comparison(a, b, metric, ratio, bound=known.bound, undisturbed=undisturbed)
 
 
-def _corrected(
-    table: dict[tuple[str, str], dict[str, Comparison]],
-) -> tuple[dict[tuple[str, str], dict[str, Comparison]], int]:
-    """Holm's correction over every unordered pair and metric; both orders get the same p."""
-    keys = [(a, b, key) for (a, b), row in table.items() for key in row if a < b]
-    tested = [table[a, b][key].ratio.p for a, b, key in keys]
-    adjusted = dict(zip(keys, holm(tested), strict=True))
-    corrected = {
-        (a, b): {
-            key: replace(cell, p_holm=adjusted[min(a, b), max(a, b), key])
-            for key, cell in row.items()
-        }
-        for (a, b), row in table.items()
+def _accuracies(
+    run: Run, found: list[Accuracy], engines: list[str], decision: Decision
+) -> dict[tuple[str, str], AccuracyDifference]:
+    """Every ordered pair over the seeds; of those decided, interval, p and word of the family."""
+    trained = last_epoch(run, found)
+    return {
+        (a, b): _accuracy(
+            accuracy_pairs(trained, a, b),
+            decision.of(a, b, "accuracy"),
+            run.manifest.margins.accuracy_points,
+        )
+        for a, b in permutations(engines, 2)
     }
-    return corrected, sum(p is not None for p in tested)
 
 
-def _accuracy(trained: list[Accuracy], a: str, b: str, margins: Margins) -> AccuracyDifference:
-    """Paired over the seeds: whether a seed's training was timed changes nothing of its weights."""
-    of_a, of_b = ({x.seed: x for x in trained if x.engine == name} for name in (a, b))
-    both = [(of_a[seed], of_b[seed]) for seed in of_a if seed in of_b]
-    known = [
-        (x.value, y.value, min(x.images, y.images))
-        for x, y in both
-        if x.value is not None and y.value is not None
-    ]
-    return accuracy_difference(
-        [x for x, _, _ in known],
-        [y for _, y, _ in known],
-        images=min((count for _, _, count in known), default=0),
-        margin_points=margins.accuracy_points,
+def _accuracy(
+    both: list[tuple[Accuracy, Accuracy]], decided: Decided | None, margin: float
+) -> AccuracyDifference:
+    difference = accuracy_difference(
+        [x.value or 0.0 for x, _ in both],
+        [y.value or 0.0 for _, y in both],
+        images=min((min(x.images, y.images) for x, y in both), default=0),
+        margin_points=margin,
+    )
+    if decided is None:
+        return replace(difference, verdict=None)
+    return replace(
+        difference,
+        interval=decided.interval,
+        tost_p=decided.p_equivalent,
+        verdict=decided.word,
     )
 
 

@@ -6,23 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from harness.analysis.analysis import (
-    known_values,
-    paired,
-    speed_verdict,
-    too_many_failures,
-)
+from harness.analysis import machines
+from harness.analysis.decision import decide_run
 from harness.analysis.metrics import BY_KEY, Metric
 from harness.errors import RecordError, UsageError
 from harness.records.find import folders
 from harness.records.models import Manifest
 from harness.records.sameness import machine, unlike
 from harness.records.store import Run, read_run
-from harness.stats import Summary, paired_ratio, summarize
+from harness.stats import Summary, summarize
 from harness.stats.change import Change, change_points
 
 JUDGED = BY_KEY["train_wall_s"]
-BASELINE = "tensorflow"
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Entry:
     @property
     def planned(self) -> int:
         """Measured trials of the schedule."""
-        return sum(not planned.warmup for planned in self.manifest.schedule)
+        return len(self.run.planned())
 
 
 @dataclass(frozen=True)
@@ -75,10 +70,13 @@ def read_all(results: Path) -> tuple[list[Run], list[str]]:
 
 def entry(run: Run) -> Entry:
     """What a list says of a run."""
-    names = [engine.name for engine in run.manifest.engines]
-    baseline = BASELINE if BASELINE in names else names[-1]
-    rivals = [name for name in names if name != baseline]
-    return Entry(run, baseline, {name: _verdict(run, name, baseline) for name in rivals})
+    baseline = run.manifest.decides.baseline
+    rivals = [e.name for e in run.manifest.engines if e.name != baseline]
+    if machines.apart(run):  # the line over them is worked out by a report
+        return Entry(run, baseline, {})
+    decision = decide_run(run)
+    cells = {name: decision.of(name, baseline, JUDGED.key) for name in rivals}
+    return Entry(run, baseline, {name: cell.word or "" for name, cell in cells.items() if cell})
 
 
 def history(runs: Sequence[Run], metric: Metric, engine: str, of: str | None = None) -> History:
@@ -116,14 +114,6 @@ def _changes(medians: list[float], metric: Metric, newest: Manifest) -> list[Cha
     logs = [math.log(median) for median in medians]
     found = change_points(logs, margin=math.log1p(newest.margins.time_share))
     return [Change(c.place, math.exp(c.before), math.exp(c.after), c.p) for c in found]
-
-
-def _verdict(run: Run, a: str, b: str) -> str:
-    """One word on the training time of two engines, as a report would say it."""
-    of_a, of_b = ([t for t in run.valid() if t.engine == name] for name in (a, b))
-    withheld = too_many_failures(run, a) or too_many_failures(run, b)
-    ratio = paired_ratio(*known_values(paired(of_a, of_b), JUDGED))
-    return speed_verdict(ratio, JUDGED, run.manifest.margins.time_share, withheld) or "inconclusive"
 
 
 def _values(run: Run, engine: str, metric: Metric) -> list[float]:

@@ -3,6 +3,7 @@
 A new metric is a new entry of METRICS and nothing else.
 """
 
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +45,14 @@ SHARE = Quantity("per cent", units.percent, axis="%", scale=100.0, is_share=True
 
 
 @dataclass(frozen=True)
+class Value:
+    """One trial's number; is_least: the truth is this or more."""
+
+    value: float
+    is_least: bool = False
+
+
+@dataclass(frozen=True)
 class Metric:
     """One number of a trial.
 
@@ -55,6 +64,9 @@ class Metric:
         drawn: has a plot of its own in a report. swept: has one in the report of a sweep.
         axis: label of its own plot where it says more than the quantity's.
         line: place and word in the line of a finished trial; None where it is not told.
+        own_clock: told by the engine itself, so it is the engine's word.
+        processes: those whose wall time it is: of a trial that was stopped at its time limit it
+            is known to be at least what had passed.
     """
 
     key: str
@@ -67,6 +79,22 @@ class Metric:
     swept: bool = False
     axis: str = ""
     line: tuple[int, str] | None = None
+    processes: tuple[str, ...] = ()
+    own_clock: bool = False
+
+    def value(self, trial: Trial) -> "Value | None":
+        """The value of a valid trial, or the bound that one stopped at its time limit gives."""
+        if trial.valid:
+            found = self.read(trial)
+            return None if found is None else Value(found)
+        if not trial.timed_out:
+            return None
+        parts = [getattr(trial, name) for name in self.processes]
+        walls = [part.wall_s for part in parts if part is not None and part.wall_s is not None]
+        if not walls:
+            return None
+        whole = all(part is not None and part.outcome == "ok" for part in parts)
+        return Value(sum(walls), is_least=not whole)
 
     @property
     def name(self) -> str:
@@ -102,6 +130,24 @@ def _peak(trial: Trial) -> float | None:
     return max(peaks, default=None)
 
 
+def steady_epoch_s(process: ProcessResult | None) -> float | None:
+    """Median of the epochs after the first one; None without a second epoch."""
+    later = [epoch.seconds for epoch in process.epochs[1:]] if process is not None else []
+    return statistics.median(later) if later else None
+
+
+def compile_s(process: ProcessResult | None) -> float | None:
+    """Its compile phase, and what its first epoch took beyond a later one.
+
+    Engines that trace or compile at their first call do so inside of the training loop, others in a
+    phase of their own: only the sum is the same quantity of both. None without a second epoch.
+    """
+    steady = steady_epoch_s(process)
+    if process is None or steady is None:
+        return None
+    return process.phases.get("compile", 0.0) + max(0.0, process.epochs[0].seconds - steady)
+
+
 METRICS = (
     Metric(
         "train_wall_s",
@@ -109,6 +155,7 @@ METRICS = (
         "trains",
         TIME,
         partial(_wall, process="train"),
+        processes=("train",),
         headline=True,
         drawn=True,
         swept=True,
@@ -121,6 +168,7 @@ METRICS = (
         "tests",
         TIME,
         partial(_wall, process="test"),
+        processes=("test",),
         headline=True,
         drawn=True,
         swept=True,
@@ -133,6 +181,7 @@ METRICS = (
         "trains and tests",
         TIME,
         lambda trial: trial.total_wall_s,
+        processes=("train", "test"),
         drawn=True,
         swept=True,
         axis="seconds, wall time",
@@ -143,6 +192,7 @@ METRICS = (
         "runs the training loop",
         TIME,
         partial(_loop, process="train"),
+        own_clock=True,
     ),
     Metric(
         "test_phase_s",
@@ -150,6 +200,23 @@ METRICS = (
         "runs the testing loop",
         TIME,
         partial(_loop, process="test"),
+        own_clock=True,
+    ),
+    Metric(
+        "compile_s",
+        "Compilation",
+        "compiles",
+        TIME,
+        lambda trial: compile_s(trial.train),
+        own_clock=True,
+    ),
+    Metric(
+        "epoch_s",
+        "Epoch, once compiled",
+        "trains an epoch",
+        TIME,
+        lambda trial: steady_epoch_s(trial.train),
+        own_clock=True,
     ),
     Metric(
         "peak_rss_bytes",
@@ -174,7 +241,8 @@ METRICS = (
     ),
 )
 """In the order of every table. `*_wall_s` is the whole process, from outside; `*_phase_s` the
-engine's own loop, without import, load and compile; memory the larger of the two processes."""
+engine's own loop, without import, load and a phase of compiling; what is traced or compiled inside
+of it is in `compile_s`, too. Memory is the larger of the two processes."""
 
 BY_KEY = {metric.key: metric for metric in METRICS}
 RATIO_METRICS = tuple(metric for metric in METRICS if not metric.quantity.is_share)

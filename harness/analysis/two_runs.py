@@ -1,35 +1,30 @@
 """Two runs side by side: are they alike, and what changed from the first to the second."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness.analysis.analysis import (
-    Analysis,
-    analyze,
-    known_values,
-    one_machine,
-    paired,
-    speed_verdict,
-    too_many_failures,
-)
+from harness import units
+from harness.analysis.analysis import Analysis, analyze, one_machine
+from harness.analysis.between import RunToRun, repeated, run_to_run
+from harness.analysis.history import read_all
 from harness.analysis.metrics import RATIO_METRICS, Metric
+from harness.analysis.pairs import of_engine, paired, too_many_failures, values
 from harness.errors import NothingMeasuredError, UsageError
 from harness.records.find import find_run
 from harness.records.models import Manifest
 from harness.records.sameness import unlike
-from harness.stats import (
-    AccuracyDifference,
-    Ratio,
-    accuracy_change,
-    holm,
-    ratio_of_samples,
-)
-from harness.stats.unpaired import welch
+from harness.records.store import Run
+from harness.stats import AccuracyDifference, Ratio, accuracy_change, decide
+from harness.stats.describe import LEVEL
+from harness.stats.family import ALPHA
+from harness.stats.paired import NO_RATIO, exponential
+from harness.stats.unpaired import Difference, as_ratio, between_runs, difference
 
 MOST_NOTES = 12
 
@@ -39,8 +34,11 @@ class Change:
     """One metric of one engine (or of a pair "a/b": their ratio), from BASE to NEW.
 
     ratio: NEW/BASE. base, new: geometric means in the metric's unit (for a pair: ratios), None
-    without a value. verdict: on NEW, one of the four words; for memory None where it changed.
-    base_failed, new_failed: where more than one trial in ten failed, in words; else "".
+    without a value. spread: how much runs differ by themselves; None where no repeated runs tell,
+    and then the interval is of these two runs alone and there is no word. error: what the interval
+    is made of; None without values. verdict: on NEW, one of the four words, of an interval that
+    holds together with those of all changes; for memory None where it changed. base_failed,
+    new_failed: where more than one trial in ten failed, in words; else "".
     """
 
     subject: str
@@ -54,7 +52,9 @@ class Change:
     verdict: str | None
     base_failed: str = ""
     new_failed: str = ""
-    p_holm: float | None = None
+    error: Difference | None = None
+    spread: RunToRun | None = None
+    p_adjusted: float | None = None
 
     @property
     def withheld(self) -> str:
@@ -73,23 +73,49 @@ class TwoRuns:
     notes: list[str]
     changes: list[Change]
     accuracies: dict[str, AccuracyDifference]
+    analyses: tuple[Analysis, Analysis]
+
+    def spread_told(self) -> str:
+        """What is known of how runs differ by themselves, in a sentence."""
+        known = [change.spread for change in self.changes if change.spread is not None]
+        if not known:
+            return (
+                "How much runs on this machine differ by themselves is not known: no run was "
+                "repeated. Intervals are of these two runs alone, and there are no words. Repeat "
+                "a run, state it by --run-to-run, or measure both side by side: bench ab."
+            )
+        stated = known[0].degrees is None
+        widest = units.significant(100 * max(spread.sd for spread in known), 2)
+        if stated:
+            return f"Runs differ by {widest} % by themselves, as stated by --run-to-run."
+        return (
+            f"Intervals hold what {max(s.runs for s in known)} repeated runs on this machine "
+            f"differ by themselves: a standard deviation of up to {widest} %."
+        )
 
 
 def load_two_runs(
-    base: str, new: str, results: Path, *, allow: list[str], margin: float | None
+    base: str,
+    new: str,
+    results: Path,
+    *,
+    allow: list[str],
+    margin: float | None,
+    stated: float | None = None,
 ) -> TwoRuns:
     """Read two runs and compare them; the margin is the new run's own unless given.
 
+    stated: how much runs differ by themselves, a share, in the place of what repeated runs tell.
+
     Raises: UsageError if the runs are not alike, NothingMeasuredError if nothing is valid in both.
     """
-    if margin is not None and not (math.isfinite(margin) and 0 < margin <= 10):
-        raise UsageError(
-            f"--margin {margin:g}: expected a share above 0 and up to 10, such as 0.02."
-        )
+    check_margin(margin)
     first, second = (
         one_machine(analyze(find_run(name, results)), "compare") for name in (base, new)
     )
     then, now = first.run.manifest, second.run.manifest
+    groups = repeated(_others(first, second, results), first.run)
+    know = partial(_spread, groups, stated)
     chosen = now.margins.time_share if margin is None else margin
     return TwoRuns(
         base=then.run,
@@ -97,9 +123,44 @@ def load_two_runs(
         margin=chosen,
         allowed=refuse_unlike(then, now, allow),
         notes=notes(then, now),
-        changes=changes(first, second, chosen),
+        changes=changes(first, second, chosen, know),
         accuracies=accuracy_changes(first, second),
+        analyses=(first, second),
     )
+
+
+def _others(base: Analysis, new: Analysis, results: Path) -> list[Run]:
+    """Every run beside the two, but the new one: what is judged does not say how runs differ."""
+    places = {
+        folder.resolve() for folder in (results, base.run.folder.parent, new.run.folder.parent)
+    }
+    found = [run for place in sorted(places) for run in read_all(place)[0]]
+    return [run for run in found if run.folder.resolve() != new.run.folder.resolve()]
+
+
+def _spread(
+    groups: list[list[Run]], stated: float | None, engines: list[str], metric: Metric
+) -> RunToRun | None:
+    if stated is not None:
+        return RunToRun(math.log1p(stated), 0, None)
+    return run_to_run(groups, partial(_logs, engines=engines, metric=metric))
+
+
+def _logs(run: Run, engines: list[str], metric: Metric) -> np.ndarray:
+    """Logarithms of one engine's values, or of the ratios of two, block by block."""
+    trials = [of_engine(run, name) for name in engines]
+    if len(engines) == 2:
+        return values(paired(*trials), metric).logs
+    known = [value.value for t in trials[0] if (value := metric.value(t)) and value.value > 0]
+    return np.log(known)
+
+
+def check_margin(margin: float | None) -> None:
+    """Raises: UsageError unless it is a share, or none."""
+    if margin is not None and not (math.isfinite(margin) and 0 < margin <= 10):
+        raise UsageError(
+            f"--margin {margin:g}: expected a share above 0 and up to 10, such as 0.02."
+        )
 
 
 def refuse_unlike(base: Manifest, new: Manifest, allowed: Iterable[str] = ()) -> list[str]:
@@ -138,12 +199,12 @@ def notes(base: Manifest, new: Manifest) -> list[str]:
     found = []
     if base.git and new.git and base.git != new.git:
         found.append(f"git: {_commit(base)} in {base.run}, {_commit(new)} in {new.run}")
-    for field, values in unlike(base, new, "note").items():
+    for field, both in unlike(base, new, "note").items():
         part, _, name = field.partition(".")
         if part == "engine_files":
             found.append(f"engine {name}: another file or command")
         else:
-            found.append(f"{field}: {_both(base, new, values)}")
+            found.append(f"{field}: {_both(base, new, both)}")
     if len(found) > MOST_NOTES:
         return [*found[:MOST_NOTES], f"and {len(found) - MOST_NOTES} more"]
     return found
@@ -154,61 +215,48 @@ def _commit(manifest: Manifest) -> str:
     return manifest.git.commit[:10] + (" with changes" if manifest.git.dirty else "")
 
 
-def changes(base: Analysis, new: Analysis, margin: float) -> list[Change]:
+def changes(
+    base: Analysis,
+    new: Analysis,
+    margin: float,
+    know: Callable[[list[str], Metric], RunToRun | None],
+) -> list[Change]:
     """Every metric of every engine that both runs hold, then the ratios between those engines.
 
     The runs were measured at different times, so their blocks are no pairs: Welch's t on
-    logarithms. p is Holm-corrected over all of them.
+    logarithms, or what is known of repeated runs. Words come from intervals that hold together for
+    all changes (Bonferroni's correction), p is corrected alike.
     Raises: NothingMeasuredError if no engine has a valid trial in both runs.
     """
     common = [name for name in base.engines if name in new.engines]
-    found = [_engine_change(base, new, name, m, margin) for name in common for m in RATIO_METRICS]
-    found += [
-        _pair_change(base, new, a, b, m, margin)
+    subjects = [([name], m) for name in common for m in RATIO_METRICS]
+    subjects += [
+        ([a, b], m)
         for i, a in enumerate(common)
         for b in common[i + 1 :]
         for m in RATIO_METRICS
         if m.quantity.is_time
     ]
+    found = [_change((base, new), names, m, know(names, m)) for names, m in subjects]
     if not any(change.base_n and change.new_n for change in found):
         raise NothingMeasuredError(
             f"{base.run.manifest.run} and {new.run.manifest.run} have no engine with a valid "
             "trial in both."
         )
-    corrected = holm([change.ratio.p for change in found])
-    return [replace(change, p_holm=p) for change, p in zip(found, corrected, strict=True)]
-
-
-def _engine_change(
-    base: Analysis, new: Analysis, name: str, metric: Metric, margin: float
-) -> Change:
-    """Change of one engine's mean."""
-    samples = [[v for v in a.summary(name, metric.key).values if v > 0] for a in (base, new)]
-    ratio = ratio_of_samples(samples[1], samples[0])
-    logs = [np.log(values) for values in samples]
-    return _change((base, new), [name], metric, margin, logs, ratio)
-
-
-def _pair_change(
-    base: Analysis, new: Analysis, a: str, b: str, metric: Metric, margin: float
-) -> Change:
-    """Change of the ratio a/b, each run's log-ratios paired over its own blocks."""
-    logs = [log_ratios(analysis, a, b, metric) for analysis in (base, new)]
-    ratio = welch(logs[1], logs[0]) if len(logs[0]) and len(logs[1]) else ratio_of_samples([], [])
-    return _change((base, new), [a, b], metric, margin, logs, ratio)
+    made = max(1, sum(change.ratio.interval is not None for change in found))
+    return [_worded(change, margin, made) for change in found]
 
 
 def _change(
-    runs: tuple[Analysis, Analysis],
-    engines: list[str],
-    metric: Metric,
-    margin: float,
-    logs: list[np.ndarray],
-    ratio: Ratio,
+    runs: tuple[Analysis, Analysis], engines: list[str], metric: Metric, spread: RunToRun | None
 ) -> Change:
-    """The change of a value of which `logs` holds the logarithms, in BASE and in NEW."""
+    """The change of one engine's values, or of the ratios of two, from BASE to NEW."""
+    logs = [_logs(analysis.run, engines, metric) for analysis in runs]
     means = [float(np.exp(part.mean())) if len(part) else None for part in logs]
     failed = [_failed(analysis, engines) for analysis in runs]
+    error = difference(logs[1], logs[0]) if all(map(len, logs)) else None
+    if error is not None and spread is not None:
+        error = between_runs(error, spread.sd, spread.degrees)
     return Change(
         "/".join(engines),
         metric,
@@ -217,14 +265,32 @@ def _change(
         means[1],
         len(logs[0]),
         len(logs[1]),
-        ratio,
-        speed_verdict(ratio, metric, margin, " ".join(failed).strip()),
+        NO_RATIO if error is None else as_ratio(error, min(map(len, logs))),
+        None,
         base_failed=failed[0],
         new_failed=failed[1],
+        error=error,
+        spread=spread,
     )
 
 
-def accuracy_changes(base: Analysis, new: Analysis) -> dict[str, AccuracyDifference]:
+def _worded(change: Change, margin: float, made: int) -> Change:
+    p = change.ratio.p
+    adjusted = None if p is None else min(1.0, made * p)
+    if change.spread is None or change.error is None:
+        return replace(change, p_adjusted=adjusted)
+    ends = exponential(change.error.interval(1 - ALPHA / made))
+    word: str | None = "inconclusive" if change.withheld else decide(ends, margin)
+    if word in ("faster", "slower") and not change.metric.quantity.is_time:
+        word = None
+    return replace(
+        change, p_adjusted=adjusted, verdict=word, ratio=replace(change.ratio, interval=ends)
+    )
+
+
+def accuracy_changes(
+    base: Analysis, new: Analysis, level: float = LEVEL
+) -> dict[str, AccuracyDifference]:
     """Accuracy of each common engine in NEW minus that in BASE; the runs' blocks are no pairs."""
     found = {}
     for name in (name for name in base.engines if name in new.engines):
@@ -234,15 +300,9 @@ def accuracy_changes(base: Analysis, new: Analysis) -> dict[str, AccuracyDiffere
             base.summary(name, "accuracy").values,
             images=min(counts, default=0),
             margin_points=new.margins.accuracy_points,
+            level=level,
         )
     return found
-
-
-def log_ratios(analysis: Analysis, a: str, b: str, metric: Metric) -> np.ndarray:
-    """log(value of a / value of b) of every block in which both are valid."""
-    valid = {name: [t for t in analysis.run.valid() if t.engine == name] for name in (a, b)}
-    ours, theirs = known_values(paired(valid[a], valid[b]), metric)
-    return np.log(ours) - np.log(theirs)
 
 
 def _failed(analysis: Analysis, engines: list[str]) -> str:

@@ -5,15 +5,19 @@ from collections import Counter
 
 from harness import units
 from harness.analysis.analysis import Analysis
+from harness.analysis.decision import decide_run, undisturbed
+from harness.analysis.memory import methods, others
 from harness.analysis.metrics import BY_KEY, Metric
 from harness.records.models import ProcessResult, Trial
-from harness.stats import Drift, decide, drift, slot_effect, slot_p
+from harness.stats import CarryOver, Drift, carry_over, drift, slot_effect, slot_p
+from harness.stats.family import reach
 
 SLOWEST = 0.10  # a slowest trial further above the median is worth a look
 SLOT = 0.05  # so is a slot that differs by more from the others
 CPU_SLACK = 1.15  # CPU time above threads x wall by more than this: the limit did not hold
 SLOT_P = 0.01  # and by more than chance
 LAG_ERRORS = 2.5  # neighbours agree more than chance beyond this many times 1/√n
+MARK = "†"  # of a peak memory by another method
 LAG_FROM = 8  # trials; below, an autocorrelation says nothing
 
 
@@ -31,6 +35,7 @@ def warnings(analysis: Analysis) -> list[str]:
         *_disturbed(analysis),
         *_spread(analysis),
         *_schedule_effects(analysis),
+        *_carry_over(analysis),
         *_processes(analysis),
         *_doctor(analysis),
         *_records(analysis),
@@ -52,6 +57,7 @@ def _of_machines(analysis: Analysis) -> list[str]:
             *_disturbed(part),
             *_spread(part),
             *_schedule_effects(part),
+            *_carry_over(part),
             *_processes(part),
             *_doctor(part),
         ]
@@ -76,7 +82,7 @@ def _doctor(analysis: Analysis) -> list[str]:
 
 
 def _incomplete(analysis: Analysis) -> list[str]:
-    planned = [p for p in analysis.run.manifest.schedule if not p.warmup]
+    planned = analysis.run.planned()
     done = len(analysis.run.finished())
     if done == len(planned):
         return []
@@ -91,6 +97,12 @@ def _failed(analysis: Analysis) -> list[str]:
             reasons = Counter(outcome(t) for t in trials)
             told = ", ".join(f"{count} {word}" for word, count in sorted(reasons.items()))
             texts.append(f"{len(trials)} of {finished} trials of {name} failed: {told}.")
+        stopped = sum(trial.timed_out for trial in trials)
+        if stopped:
+            texts.append(
+                f"{units.counted(stopped, 'trial')} of {name} stopped at the time limit: in ratios "
+                "of times each counts as the least that it can be, not as missing."
+            )
     return texts
 
 
@@ -129,8 +141,14 @@ def _few_blocks(analysis: Analysis) -> list[str]:
         return []
     if blocks == 1:
         return ["1 block: without a repeat there is no interval, and no difference can be shown."]
-    floor = units.significant(2.0 ** (1 - blocks), 2)
-    return [f"{blocks} blocks: the exact test cannot go below p = {floor}, so not below 0.05."]
+    size = len(analysis.decision.cells)
+    if not size:
+        return []
+    far = units.significant(reach(blocks, size), 2)
+    return [
+        f"{blocks} blocks for {units.counted(size, 'comparison')}: only a difference of {far} "
+        "standard deviations of the blocks' ratios can be shown."
+    ]
 
 
 def _unverified(analysis: Analysis) -> list[str]:
@@ -181,24 +199,23 @@ def _disturbed(analysis: Analysis) -> list[str]:
         return []
     total = len(analysis.run.valid())
     texts = [f"{len(disturbed)} of {total} valid trials were disturbed by other work."]
-    margin = analysis.margins.time_share
-    for name in analysis.rivals:
-        for cell in analysis.comparisons[name, analysis.baseline].values():
-            calm = cell.undisturbed
-            if (
-                calm is None
-                or calm.ratio is None
-                or not cell.metric.quantity.is_time
-                or cell.withheld
-            ):
-                continue
-            without = decide(calm.interval, margin)
-            if without != cell.verdict:
-                texts.append(
-                    f"{name} against {analysis.baseline}, {cell.metric.name}: "
-                    f"{cell.verdict} with disturbed trials, {without} without "
-                    f"(ratio {units.ratio(calm.ratio)} over {calm.n})."
-                )
+    if analysis.decision.left_out:
+        numbers = ", ".join(str(block + 1) for block in analysis.decision.left_out)
+        ran = units.counted(analysis.decision.spares, "block")
+        texts.append(
+            f"Disturbed and not counted by the run's rule: blocks {numbers}; {ran} more ran."
+        )
+    if analysis.decision.left_out or not analysis.decision.cells:
+        return texts
+    calm = decide_run(undisturbed(analysis.run))
+    for key, cell in analysis.decision.cells.items():
+        without = calm.cells[key]
+        if cell.metric.quantity.is_time and not cell.why and without.word != cell.word:
+            texts.append(
+                f"{cell.a} against {cell.b}, {cell.metric.name}: "
+                f"{cell.word} with disturbed trials, {without.word} without "
+                f"(ratio {units.ratio(without.ratio)} over {without.member.n})."
+            )
     return texts
 
 
@@ -244,6 +261,34 @@ def _schedule_effects(analysis: Analysis) -> list[str]:
     return texts
 
 
+def carry_over_of(analysis: Analysis) -> CarryOver | None:
+    """What running right behind each engine does to the total time of the next trial."""
+    rows = []
+    ordered = [p.id for p in analysis.run.manifest.schedule if not p.warmup]
+    before = dict(zip(ordered[1:], ordered, strict=False))
+    engine = {p.id: p.engine for p in analysis.run.manifest.schedule}
+    for trial in analysis.run.valid():
+        value = trial.total_wall_s
+        if value and trial.id in before:
+            rows.append((trial.block, trial.engine, engine[before[trial.id]], value))
+    blocks, engines, behind, values = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return carry_over(blocks, engines, behind, values)
+
+
+def _carry_over(analysis: Analysis) -> list[str]:
+    found = carry_over_of(analysis)
+    if found is None or found.p > SLOT_P:
+        return []
+    name, (effect, interval) = max(found.effects.items(), key=lambda item: abs(item[1][0] - 1))
+    if abs(effect - 1) <= SLOT:
+        return []
+    ends = units.span(interval, lambda end: units.signed(100 * (end - 1)))
+    return [
+        f"Trials right behind {name} differ by {100 * (effect - 1):+.1f} % from those behind the "
+        f"others (95 % interval {ends} %): --settle gives the machine more time between trials."
+    ]
+
+
 def slots_of(analysis: Analysis, engine: str, metric: Metric) -> dict[int, float]:
     """Effect of the place inside the block on one engine's metric, as a ratio to its mean."""
     return slot_effect(*_by_slot(analysis, engine, metric))
@@ -272,6 +317,14 @@ def _processes(analysis: Analysis) -> list[str]:
     """Numbers that are bounds only, and thread limits that did not hold."""
     texts = []
     limit = analysis.run.manifest.threads
+    other = others(analysis.run)
+    if other:
+        known = methods(analysis.run)
+        told = "; ".join(f"{name}: {method}" for name, method in known.items())
+        texts.append(
+            f"Peak memory is not one quantity of all engines, by its method ({told}); the table "
+            f"marks {', '.join(other)} with {MARK}."
+        )
     for name in analysis.engines:
         results = _results(analysis, name)
         lower = sum(p.cpu_bound == "lower" for p in results)

@@ -14,6 +14,23 @@ Allow = Annotated[
 ]
 
 
+RunToRun = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="How much runs differ by themselves (standard deviation), where no repeated runs on "
+        "this machine tell: 2%.",
+    ),
+]
+
+
+def stated(run_to_run: str | None) -> float | None:
+    """The share that a person states. Raises: UsageError."""
+    from harness.run.options import parse_share
+
+    return None if run_to_run is None else parse_share(run_to_run, "--run-to-run")
+
+
 def register(app: typer.Typer) -> None:
     """Add `bench compare`."""
     app.command("compare")(compare)
@@ -27,13 +44,16 @@ def compare(
     margin: Annotated[
         float | None, typer.Option(help="Changes below this share are equivalent: 0.02.")
     ] = None,
+    run_to_run: RunToRun = None,
     format: Output = Format.table,
 ) -> None:
     """Compare two runs of the same work on the same machine: what got faster, what slower."""
     from harness.analysis.two_runs import load_two_runs
     from harness.report.two_runs import print_two_runs, two_runs_document
 
-    found = load_two_runs(base, new, results, allow=allow or [], margin=margin)
+    found = load_two_runs(
+        base, new, results, allow=allow or [], margin=margin, stated=stated(run_to_run)
+    )
     if format is Format.json:
         print(json.dumps(two_runs_document(found), indent=2, allow_nan=False))
     else:

@@ -63,6 +63,56 @@ Timeout = Annotated[
 MaxTime = Annotated[
     str | None, typer.Option(help="Begin no block that would end later than this: 2h.")
 ]
+Primary = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METRICS",
+        help="What gets a verdict, with commas "
+        "(default: train_wall_s,test_wall_s,total_wall_s,accuracy); all else is exploratory.",
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(help="The engine that all others are compared with (default: tensorflow)."),
+]
+Margin = Annotated[
+    str | None, typer.Option(help="Times that differ by less are equivalent (default: 2%).")
+]
+AccuracyMargin = Annotated[
+    float | None,
+    typer.Option(min=0.001, max=99, help="The same of accuracies, in points (default: 0.5)."),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Add blocks until every primary ratio of times is known this well: 3%.",
+    ),
+]
+MaxRepeats = Annotated[
+    int | None,
+    typer.Option(min=1, max=100_000, help="The most blocks of --until (default: 5 x --repeats)."),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        help="Wait before each trial, a minute at most, until the machine is quiet; disturbed "
+        "blocks are kept, do not count, and are repeated at the end.",
+    ),
+]
+Spares = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=100_000, help="Most blocks that --quiet repeats (default: half of --repeats)."
+    ),
+]
+Settle = Annotated[
+    str | None,
+    typer.Option(
+        help="Longest pause before a trial, a tenth of the time of the one before (default: 1s)."
+    ),
+]
 Cold = Annotated[
     bool, typer.Option("--cold", help="Empty an engine's compile cache before every trial.")
 ]
@@ -94,6 +144,15 @@ def run(
     cpus: Processors = None,
     timeout: Timeout = None,
     max_time: MaxTime = None,
+    primary: Primary = None,
+    baseline: Baseline = None,
+    margin: Margin = None,
+    accuracy_margin: AccuracyMargin = None,
+    until: Until = None,
+    max_repeats: MaxRepeats = None,
+    quiet: Quiet = False,
+    spares: Spares = None,
+    settle: Settle = None,
     cold: Cold = False,
     no_sampling: NoSampling = False,
     no_verify: NoVerify = False,
@@ -119,6 +178,15 @@ def run(
         "settings": tuple(settings or ()) or None,
         "cpus": cpus or None,
         "timeout_s": timeout or None,
+        "primary": tuple(part.strip() for part in primary.split(",")) if primary else None,
+        "baseline": baseline,
+        "margin": margin or None,
+        "accuracy_margin": accuracy_margin,
+        "until_share": until or None,
+        "most_repeats": max_repeats,
+        "quiet": quiet or None,
+        "spares": spares,
+        "settle_s": settle or None,
         "cold": cold or None,
         "sampling": False if no_sampling else None,
         "verify": False if no_verify else None,
@@ -167,10 +235,18 @@ def _carry_out(results: Path, given: dict[str, Any], free: dict[str, Any], *, re
         given["cpus"] = parsing.parse_cpus(given["cpus"])
     if given.get("timeout_s"):
         given["timeout_s"] = parsing.parse_duration(given["timeout_s"], "--timeout")
+    for key, option in (("margin", "--margin"), ("until_share", "--until")):
+        if given.get(key):
+            given[key] = parsing.parse_share(given[key], option)
+    if given.get("settle_s") and given["settle_s"].strip() != "0":
+        given["settle_s"] = parsing.parse_duration(given["settle_s"], "--settle")
+    elif given.get("settle_s"):
+        given["settle_s"] = 0.0
     if free["max_time_s"]:
         free["max_time_s"] = parsing.parse_duration(free["max_time_s"], "--max-time")
     crew = free.pop("crew")
     if not resume:
+        given.setdefault("settle_s", parsing.SETTLE_S)
         options = parsing.RunOptions(results=results, **given, **free)
         return runner.start(options, live_tables, crew)
     if given:

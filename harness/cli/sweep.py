@@ -54,7 +54,7 @@ def sweep(
     trust: Trust = False,
 ) -> int:
     """Measure one run per value, or per combination of values, and draw the curves."""
-    from harness.run.options import RunOptions
+    from harness.run.options import SETTLE_S, RunOptions
     from harness.run.sweep import carry_out, parse_axes
 
     options = RunOptions(
@@ -72,6 +72,7 @@ def sweep(
         wait=wait,
         trust=trust,
         sandbox=sandbox,
+        settle_s=SETTLE_S,
     )
     crew = crew_of(cluster, cluster_tls, options.commands, options.engine_paths)
     with crew.stay() if crew is not None else nullcontext():

@@ -5,6 +5,7 @@ on this machine (the record's `degraded` says why); it is never a zero in disgui
 infinity are refused: an engine's NaN loss becomes an outcome, not a number.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -32,6 +33,7 @@ from harness.records.fields import (
 )
 
 SCHEMA = 1
+PRIMARY = ("train_wall_s", "test_wall_s", "total_wall_s", "accuracy")
 
 Outcome = Literal[
     "ok",
@@ -190,6 +192,7 @@ class Trial(Planned):
     the block begins anew on another one, as a ratio is of one machine.
     valid: both processes ended "ok" and every check held. failure: why not, in one sentence.
     accuracy: correct / test_count in [0, 1], recomputed from the saved predictions.
+    waited_s: how long the harness waited before it for the machine to settle and be quiet.
     disturbed: the machine was busy with something else; `disturbances` gives the figures.
     at: when the record was written, UTC, ISO 8601; no duration is taken from it.
     """
@@ -205,6 +208,7 @@ class Trial(Planned):
     test_count: Count | None = None
     valid: bool = False
     failure: Log = ""
+    waited_s: Seconds = 0.0
     disturbed: bool = False
     disturbances: list[Log] = Field(default=[], max_length=100)
 
@@ -221,6 +225,12 @@ class Trial(Planned):
         if self.train.wall_s is None or self.test.wall_s is None:
             return None
         return self.train.wall_s + self.test.wall_s
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it ended at its time limit and nothing else went wrong before."""
+        ended = [result.outcome for result in (self.train, self.test) if result is not None]
+        return ended in (["timeout"], ["ok", "timeout"])
 
     @model_validator(mode="after")
     def _valid_or_not(self) -> Self:
@@ -284,6 +294,19 @@ class Machine(Strict):
     at: Moment
 
 
+class Ended(Strict):
+    """The record of `ended.jsonl`: by its own rule the run has as many blocks as it needs.
+
+    blocks: so many count as planned; what the schedule has beyond them does not run. reason: in a
+    sentence. at: when it was found, UTC.
+    """
+
+    schema_version: Literal[1] = 1
+    blocks: Count = Field(ge=1, le=MOST_BLOCKS)
+    reason: Log
+    at: Moment
+
+
 class EngineEntry(Strict):
     """An engine of the run: its argument list as shown to people ("python" stands for the
     interpreter, paths inside the project are relative), where it was found, the SHA-256 of the
@@ -305,11 +328,50 @@ class GitState(Strict):
     dirty_sha256: Digest | None = None
 
 
+def default_baseline(engines: Sequence[str]) -> str:
+    """Which of a run's engines the others are compared with: tensorflow, else the last one."""
+    return "tensorflow" if "tensorflow" in engines else engines[-1]
+
+
 class Margins(Strict):
     """What counts as no difference: a share of the time, and percentage points of accuracy."""
 
     time_share: float = Field(default=0.02, gt=0, lt=1)
     accuracy_points: float = Field(default=0.5, gt=0, lt=100)
+
+
+class Rule(Strict):
+    """How the run decides, fixed before its first trial.
+
+    primary: keys of the metrics whose comparisons get a word; everything else is exploratory.
+    baseline: the engine that all others are compared with. level: how often, at most, a run of
+    equal engines says a word that is wrong. effect_share: the difference of times that the run is
+    to find; where it could not, it says how many blocks would.
+    first_blocks, until_share: after so many blocks, and after every `step_blocks` more, the run
+    ends where each primary ratio of times is known this well (half of its interval, as a share);
+    None for a run of a fixed number of blocks. `repeats` is then the most.
+    spare_blocks: the last blocks of the schedule, at most so many, run only in the place of
+    disturbed ones; None where disturbed blocks count like any other.
+    settle_s, quiet_s: the longest wait before each trial, for the heat of the one before to go,
+    and for the machine to be quiet.
+    """
+
+    primary: list[Line] = Field(default=list(PRIMARY), min_length=1, max_length=100)
+    baseline: EngineName
+    level: float = Field(default=0.05, gt=0, lt=0.5)
+    effect_share: float = Field(default=0.05, gt=0, lt=1)
+    first_blocks: int | None = Field(default=None, ge=2, le=MOST_BLOCKS)
+    step_blocks: int = Field(default=1, ge=1, le=MOST_BLOCKS)
+    until_share: float | None = Field(default=None, gt=0, lt=1)
+    spare_blocks: int | None = Field(default=None, ge=0, le=MOST_BLOCKS)
+    settle_s: Seconds = 0.0
+    quiet_s: Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.first_blocks is None) != (self.until_share is None):
+            raise ValueError("first_blocks and until_share are given together.")
+        return self
 
 
 class Finding(Strict):
@@ -345,6 +407,7 @@ class Manifest(Strict):
     engines, and their sizes.
     cluster: blocks may run on several machines, each of which `machines.jsonl` tells of; `host` is
     then where the run was planned and verified.
+    rule: how the run decides; None in runs from before it was recorded.
     verification: what `bench verify` found before the first trial, None when it was skipped.
     sandbox: what kept the engines apart from the system, None where nothing did.
     origin: proves that this user made it on this host (`harness.machine.origin`).
@@ -379,6 +442,7 @@ class Manifest(Strict):
     git: GitState | None = None
     data: Facts
     margins: Margins = Margins()
+    rule: Rule | None = None
     verification: dict[str, Any] | None = None
     origin: Digest | None = None
 
@@ -387,6 +451,14 @@ class Manifest(Strict):
         """The accuracy that the workload aims at, if it does."""
         wanted = self.workload.get("target")
         return None if wanted is None else float(wanted["accuracy"])
+
+    @property
+    def decides(self) -> Rule:
+        """Its rule; of a run without one, what is decided by default."""
+        if self.rule is not None:
+            return self.rule
+        names = [entry.name for entry in self.engines]
+        return Rule(baseline=default_baseline(names)) if names else Rule(baseline="none")
 
     @property
     def epochs(self) -> int:
@@ -410,6 +482,8 @@ class Manifest(Strict):
                 raise ValueError(f"trial '{planned.id}' is none of these engines and blocks.")
         if len({planned.id for planned in self.schedule}) < len(self.schedule):
             raise ValueError("a trial is there twice.")
+        if self.rule is not None and names and self.rule.baseline not in names:
+            raise ValueError(f"the baseline '{self.rule.baseline}' is no engine of the run.")
         by_epoch = self.curves or self.target is not None
         starts = len(self.further_seeds) + by_epoch * len(self.seeds)
         if starts * len(names) * (self.epochs if by_epoch else 1) > MOST_PLANNED:

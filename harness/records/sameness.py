@@ -52,6 +52,8 @@ FIELDS: Mapping[str, frozenset[Purpose]] = {
     "seeds": CONTINUE,
     "further_seeds": CONTINUE,
     "curves": CONTINUE,
+    "rule": CONTINUE,
+    "margins": CONTINUE,
     "threads": BOTH,
     "cpus": BOTH,
     "cold": BOTH,
@@ -160,7 +162,7 @@ def _place(field: str) -> tuple[int, str]:
 def _same(field: str, a: Any, b: Any) -> bool:
     if field == "host.memory_bytes" and a and b:
         return abs(a - b) <= MEMORY_SLACK * max(a, b)
-    if field.partition(".")[0] in PROGRAMS and a is None:
+    if (field.partition(".")[0] in PROGRAMS or field == "rule") and a is None:
         return True
     return bool(a == b)
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from harness.errors import RecordError
-from harness.records.models import SCHEMA, Machine, Manifest, Planned, Point, PointKey, Trial
+from harness.records.models import SCHEMA, Ended, Machine, Manifest, Planned, Point, PointKey, Trial
 from harness.safe import files
 from harness.safe.text import one_line
 
@@ -22,13 +22,14 @@ MANIFEST = "manifest.json"
 RECORDS = "trials.jsonl"
 POINTS = "accuracy.jsonl"  # only in runs with further seeds or curves
 MACHINES = "machines.jsonl"  # only in runs of a cluster
+ENDED = "ended.jsonl"  # only in runs that end by a rule
 TEST_LABELS = "test_labels.npy"  # of all trials, uint8 (N,)
 REPORT_CAP = 16 << 20  # bytes: an engine's report has some hundred; one beyond this is an attack
 # A manifest has 100 bytes per planned trial, a record some thousand: room for a million of each.
 MANIFEST_CAP, RECORDS_CAP = 1 << 28, 1 << 32
 
-Record = TypeVar("Record", Trial, Point, Machine)
-FILES = {Trial: RECORDS, Point: POINTS, Machine: MACHINES}
+Record = TypeVar("Record", Trial, Point, Machine, Ended)
+FILES = {Trial: RECORDS, Point: POINTS, Machine: MACHINES, Ended: ENDED}
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Run:
     trials: the last state of every trial that has a record, in the order of the schedule.
     points: accuracies found after the blocks, in the order of their records.
     machines: by fingerprint, those of a cluster's run in the order in which they joined.
+    ended: that it ended by its rule before the schedule did; None otherwise.
     problems: one text per refused line ("…/trials.jsonl:17: …"); the other lines are used.
     torn: a last line was cut off by a kill (nothing is lost: its trial runs again on resume).
     """
@@ -47,6 +49,7 @@ class Run:
     trials: list[Trial] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     machines: dict[str, Machine] = field(default_factory=dict)
+    ended: Ended | None = None
     problems: list[str] = field(default_factory=list)
     torn: bool = False
 
@@ -58,6 +61,16 @@ class Run:
         """Measured trials whose every check held; the only ones that may be averaged."""
         return [t for t in self.finished() if t.valid]
 
+    @property
+    def blocks(self) -> int:
+        """Measured blocks that the run is to have: of the schedule, or as it ended."""
+        most = self.manifest.repeats
+        return most if self.ended is None else min(self.ended.blocks, most)
+
+    def planned(self) -> list[Planned]:
+        """The trials of these blocks, without warm-ups."""
+        return [p for p in self.manifest.schedule if not p.warmup and p.block < self.blocks]
+
     def pending(self, machine: str = "") -> list[Planned]:
         """Trials of the schedule that have not finished, in their order.
 
@@ -65,7 +78,11 @@ class Run:
         """
         finished = (t for t in self.trials if t.state == "finished")
         done = {t.id for t in finished if not t.warmup or t.machine == machine}
-        return [planned for planned in self.manifest.schedule if planned.id not in done]
+        return [
+            planned
+            for planned in self.manifest.schedule
+            if planned.id not in done and (planned.warmup or planned.block < self.blocks)
+        ]
 
     def pending_blocks(self) -> bool:
         """Whether a measured trial has not finished yet."""
@@ -96,6 +113,8 @@ def read_run(folder: Path) -> Run:
     _read_points(run)
     for _, machine in _records(run, MACHINES, Machine):
         run.machines[machine.id] = machine
+    for _, ended in _records(run, ENDED, Ended):
+        run.ended = ended
     return run
 
 

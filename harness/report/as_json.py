@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.analysis.analysis import Analysis, Comparison
+from harness.analysis.decision import decided_beforehand
 from harness.analysis.metrics import METRICS
 from harness.analysis.target import to_target
 from harness.report.frames import STATISTICS
@@ -18,7 +19,8 @@ def report_document(analysis: Analysis) -> dict[str, Any]:
     return {
         "run": manifest.run,
         "preset": manifest.preset,
-        "blocks": {"planned": manifest.repeats, "valid": analysis.valid_blocks},
+        "blocks": {"planned": analysis.run.blocks, "valid": analysis.valid_blocks},
+        "decision": _decision(analysis),
         **_parts(analysis),
         "machines": {
             name: {"host": part.run.manifest.host, **_parts(part)}
@@ -67,20 +69,44 @@ def _pair(analysis: Analysis, a: str, b: str) -> dict[str, Any]:
     }
 
 
-def _comparison(cell: Comparison) -> dict[str, Any]:
-    """A ratio that is no result (`withheld` says why) has no numbers, so nobody can quote one."""
-    ratio, shown = cell.ratio, not cell.withheld
+def _decision(analysis: Analysis) -> dict[str, Any]:
+    """What was decided beforehand, and the family that came of it."""
+    decision = analysis.decision
     return {
-        "n": ratio.n,
-        "ratio": ratio.ratio if shown else None,
-        "interval": ratio.interval if shown else None,
+        "sentence": decided_beforehand(decision, analysis.margins),
+        "named_before_the_run": decision.named,
+        **decision.rule.model_dump(),
+        "margins": analysis.margins.model_dump(),
+        "comparisons": decision.family.size,
+        "level_of_each": decision.family.alpha,
+        "widest_half": decision.widest,
+        "ended": analysis.run.ended.reason if analysis.run.ended else None,
+        "left_out_blocks": list(decision.left_out),
+    }
+
+
+def _comparison(cell: Comparison) -> dict[str, Any]:
+    """A ratio that is no result (`withheld` says why) has no numbers, so nobody can quote one.
+
+    For what is exploratory the verdict and both p of the family are null; `p` is the exact sign
+    flips' of this comparison alone.
+    """
+    ratio, decided, shown = cell.ratio, cell.decided, not cell.withheld
+    return {
+        "n": cell.n,
+        "ratio": cell.value if shown else None,
+        "interval": cell.interval if shown else None,
         "t_interval": ratio.t_interval if shown else None,
         "bca_interval": ratio.bca_interval if shown else None,
         "p": ratio.p if shown else None,
-        "p_holm": cell.p_holm if shown else None,
+        "p_different": decided.member.p if shown and decided else None,
+        "p_equivalent": decided.p_equivalent if shown and decided else None,
         "p_floor": ratio.p_floor,
-        "half_width": ratio.half_width if shown else None,
+        "half_width": cell.half_width if shown else None,
         "n_for_one_percent": ratio.n_for_one_percent,
+        "n_to_find_effect": decided.needed if decided else None,
+        "bound": cell.bound or None,
+        "primary": decided is not None,
         "verdict": cell.verdict,
         "withheld": cell.withheld or None,
     }

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from harness import units
 from harness.analysis.analysis import Analysis
-from harness.analysis.conclusions import across_verdict
 from harness.analysis.machines import label
 from harness.analysis.metrics import RATIO_METRICS, Metric
 from harness.report.table import Table, numbers, texts
@@ -31,7 +30,7 @@ def across_table(analysis: Analysis) -> Table:
         *texts("engines", "metric"),
         *numbers("machines", "ratio"),
         *texts("95 % interval", "one more machine"),
-        *numbers("I²", "τ", "Q", "p of Q"),
+        *numbers("p", "I²", "τ", "Q", "p of Q"),
         *texts("verdict"),
     ]
     rows = [
@@ -49,16 +48,18 @@ def _known(analysis: Analysis, name: str, metric: Metric) -> Iterable[Across]:
 
 
 def _row(analysis: Analysis, name: str, metric: Metric, found: Across) -> list[object]:
+    decided = analysis.decision.of(name, analysis.baseline, metric.key)
     return [
         f"{name} / {analysis.baseline}",
         metric.title,
         found.machines,
         units.ratio(found.ratio),
-        units.span(found.interval),
+        units.span(found.interval if decided is None else decided.interval),
         units.span(found.prediction),
+        units.probability(None if decided is None else decided.p),
         f"{100 * found.i_squared:.0f} %",
         units.significant(found.tau, 2),
         units.significant(found.q),
         units.probability(found.q_p),
-        across_verdict(found, metric, analysis.margins.time_share) or units.ABSENT,
+        "exploratory" if decided is None else decided.word or units.ABSENT,
     ]

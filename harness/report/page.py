@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from harness import units
 from harness.analysis.analysis import Analysis
 from harness.analysis.conclusions import conclusions
+from harness.analysis.decision import decided_beforehand
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.target import to_target
 from harness.analysis.warnings import verification_sentence, warnings
@@ -34,6 +35,7 @@ from harness.report.provenance import (
 from harness.report.render import as_frame, render, write_csv
 from harness.report.tables import (
     accuracy_table,
+    carry_over_table,
     published_table,
     ratio_table,
     schedule_table,
@@ -133,7 +135,7 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "conclusions": conclusions(analysis),
         "warnings": warnings(analysis),
         "verified": verification_sentence(analysis),
-        "blocks": f"{analysis.valid_blocks} of {manifest.repeats}",
+        "blocks": f"{analysis.valid_blocks} of {analysis.run.blocks}",
         "summary": wide_table(analysis),
         "published": published_table() if is_comparable(manifest) else None,
         "published_source": SOURCE,
@@ -144,12 +146,13 @@ def context(analysis: Analysis) -> dict[str, Any]:
         "target_note": target_note(found) if found else "",
         "target_head": f"Time to {share(found.accuracy)}" if found else "",
         "profile": None,
-        "comparisons_made": analysis.made,
+        "beforehand": decided_beforehand(analysis.decision, analysis.margins),
         "ratios": ratio_table(analysis),
         "across": across_table(analysis) if analysis.machines else None,
         "machines": machine_hosts(analysis),
         "accuracies": accuracy_table(analysis),
         "schedule": schedule_table(analysis),
+        "carry_over": carry_over_table(analysis),
         "trials": trial_table(analysis),
         "trials_left_out": max(len(analysis.run.trials) - MOST_TRIALS, 0),
         "command": one_line(shlex.join(manifest.command_line)),

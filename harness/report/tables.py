@@ -6,13 +6,14 @@ from functools import partial
 
 from harness import units
 from harness.analysis.analysis import Analysis, Comparison
-from harness.analysis.metrics import BY_KEY, METRICS, RATIO_METRICS, Metric
+from harness.analysis.memory import others
+from harness.analysis.metrics import BY_KEY, MEMORY, METRICS, RATIO_METRICS, Metric
 from harness.analysis.published import PROGRAMS, PUBLISHED, RATIO, compared, exact
 from harness.analysis.seeds import Spread
-from harness.analysis.warnings import drift_of, slots_of
+from harness.analysis.warnings import MARK, carry_over_of, drift_of, slots_of
 from harness.report.machine_tables import each_machine
 from harness.report.table import Table, numbers, texts
-from harness.stats import accuracy_word, holm
+from harness.stats import holm
 
 COLUMN_WIDTH = 17  # "0.123 ± 0.004 ms" and a gap
 RATIO_WIDTH = 25  # "0.00 points, inconclusive"
@@ -22,12 +23,14 @@ def mean_and_sd(analysis: Analysis, engine: str, metric: Metric) -> str:
     """ "1.23 ± 0.04 s", both in the unit of the mean; the mean alone where there is one value."""
     summary = analysis.summary(engine, metric.key)
     text = metric.text(summary.mean)
+    is_other = metric.quantity is MEMORY and engine in others(analysis.run)
+    mark = f" {MARK}" if is_other else ""
     if summary.mean is None or summary.sd is None:
-        return text
+        return f"{text}{mark}"
     number, unit = text.rsplit(" ", 1)
     per_unit = summary.mean / float(number.replace(",", "")) if summary.mean else 1.0
     decimals = len(number.partition(".")[2])
-    return f"{number} ± {summary.sd / per_unit:,.{decimals}f} {unit}"
+    return f"{number} ± {summary.sd / per_unit:,.{decimals}f} {unit}{mark}"
 
 
 def median_text(analysis: Analysis, engine: str, metric: Metric) -> str:
@@ -53,18 +56,25 @@ def ratio_text(analysis: Analysis, engine: str, metric: Metric) -> str:
         found = analysis.accuracies[engine, analysis.baseline]
         if found.difference_points is None:
             return units.ABSENT
-        return f"{units.points(found.difference_points)}, {accuracy_word(found)}"
+        text = units.points(found.difference_points)
+        return f"{text}, {found.verdict}" if found.verdict else text
     cell = analysis.comparisons[engine, analysis.baseline][metric.key]
-    if cell.withheld or cell.ratio.ratio is None:
+    if cell.withheld or cell.value is None:
         return "withheld" if cell.withheld else units.ABSENT
-    text = units.ratio(cell.ratio.ratio)
+    text = bounded(cell)
     return f"{text}, {cell.verdict}" if cell.verdict else text
+
+
+def bounded(cell: Comparison) -> str:
+    """The ratio, with a sign before it where trials were stopped at their time limit."""
+    sign = {"at least": "≥ ", "at most": "≤ ", "between": "? "}.get(cell.bound, "")
+    return f"{sign}{units.ratio(cell.value)}"
 
 
 def valid_text(analysis: Analysis, engine: str) -> str:
     """ "9 of 10": valid trials of those planned."""
     valid = sum(t.engine == engine for t in analysis.run.valid())
-    return f"{valid} of {analysis.run.manifest.repeats}"
+    return f"{valid} of {analysis.run.blocks}"
 
 
 def terminal_table(analysis: Analysis, width: int, centre: Centre = MEAN) -> Table:
@@ -73,7 +83,7 @@ def terminal_table(analysis: Analysis, width: int, centre: Centre = MEAN) -> Tab
     Metrics are rows and engines columns while that fits; in a narrower terminal every metric has
     lines of its own, one per engine.
     """
-    needed = 16 + COLUMN_WIDTH * len(analysis.engines) + RATIO_WIDTH * len(analysis.rivals)
+    needed = 21 + COLUMN_WIDTH * len(analysis.engines) + RATIO_WIDTH * len(analysis.rivals)
     return (wide_table if needed <= width else narrow_table)(analysis, centre.heading, centre)
 
 
@@ -138,8 +148,8 @@ def _ratio_table(analysis: Analysis) -> Table:
     columns = [
         *texts("engines", "metric"),
         *numbers("blocks", "ratio"),
-        *texts("t interval", "BCa interval"),
-        *numbers("p", "half width", "blocks for ±1 %"),
+        *texts("95 % interval"),
+        *numbers("p", "half width", "blocks for ±1 %", f"blocks to find {_effect(analysis)}"),
         *texts("verdict"),
     ]
     rows = [
@@ -150,26 +160,31 @@ def _ratio_table(analysis: Analysis) -> Table:
     return Table(columns, rows)
 
 
+def _effect(analysis: Analysis) -> str:
+    return f"{units.significant(100 * analysis.decision.rule.effect_share, 2)} %"
+
+
 def _ratio_row(cell: Comparison) -> list[object]:
     """A ratio that is no result is `withheld`, and nothing that follows from it is shown."""
-    ratio, needed = cell.ratio, cell.ratio.n_for_one_percent
-    half = ratio.half_width
+    needed, to_find = cell.ratio.n_for_one_percent, cell.decided and cell.decided.needed
+    half = cell.half_width
     shown = [
-        units.ratio(ratio.ratio),
-        units.span(ratio.t_interval),
-        units.span(ratio.bca_interval),
-        units.probability(cell.p_holm),
+        bounded(cell),
+        units.span(cell.interval),
+        units.probability(cell.p),
         units.ABSENT if half is None else f"±{units.significant(100 * half, 2)} %",
     ]
     if cell.withheld:
         shown = ["withheld", *(units.ABSENT for _ in shown[1:])]
+    word = "exploratory" if cell.decided is None else cell.verdict or units.ABSENT
     return [
         f"{cell.a} / {cell.b}",
         cell.metric.title,
-        ratio.n,
+        cell.n,
         *shown,
         f"{needed:,}" if needed else units.ABSENT,
-        cell.verdict or units.ABSENT,
+        f"{to_find:,}" if to_find else units.ABSENT,
+        "inconclusive" if cell.withheld and cell.decided else word,
     ]
 
 
@@ -179,7 +194,7 @@ def accuracy_table(analysis: Analysis) -> Table:
         *texts("engines"),
         *numbers("seeds" if analysis.spreads else "blocks", "accuracy difference"),
         *texts("95 % interval"),
-        *numbers("margin", "p (two one-sided tests)"),
+        *numbers("margin", "p of equivalence"),
         *texts("verdict"),
         *numbers("equal predictions, at least", "smallest McNemar p"),
     ]
@@ -198,7 +213,7 @@ def _accuracy_row(analysis: Analysis, name: str) -> list[object]:
         units.span(found.interval, units.signed),
         f"{found.margin_points:.2f} points",
         units.probability(found.tost_p),
-        accuracy_word(found),
+        found.verdict or "exploratory",
         units.percent(min((block.equal for block in blocks), default=None)),
         units.probability(min(adjusted, default=None)),
     ]
@@ -235,6 +250,25 @@ def spread_text(row: Spread) -> str:
         f"{row.engine}, accuracy from {starts}: {units.percent(summary.mean)}{spread}, "
         f"{units.percent(summary.min)} to {units.percent(summary.max)}{failed}."
     )
+
+
+def carry_over_table(analysis: Analysis) -> Table:
+    """What running right behind each engine did to the total time of the next trial."""
+    return each_machine(analysis, _carry_over_table)
+
+
+def _carry_over_table(analysis: Analysis) -> Table:
+    found = carry_over_of(analysis)
+    columns = [*texts("right behind"), *numbers("total time"), *texts("95 % interval, %")]
+    rows = [
+        [
+            name,
+            f"{100 * (effect - 1):+.1f} %",
+            units.span(interval, lambda end: units.signed(100 * (end - 1))),
+        ]
+        for name, (effect, interval) in (found.effects if found else {}).items()
+    ]
+    return Table(columns, rows, named=True)
 
 
 def schedule_table(analysis: Analysis) -> Table:

@@ -8,6 +8,7 @@ from rich.console import Console
 from harness import units
 from harness.analysis.analysis import Analysis, analyze, analyze_run
 from harness.analysis.conclusions import conclusions
+from harness.analysis.decision import decided_beforehand
 from harness.analysis.published import SOURCE, difference_of_work, is_comparable
 from harness.analysis.target import to_target
 from harness.analysis.warnings import warnings
@@ -34,7 +35,7 @@ def show_summary(analysis: Analysis, console: Console) -> None:
     manifest = analysis.run.manifest
     console.print(
         f"[bold]{escaped(manifest.run)}[/bold], preset {escaped(manifest.preset)}: "
-        f"{analysis.valid_blocks} of {units.counted(manifest.repeats, 'block')} valid\n"
+        f"{analysis.valid_blocks} of {units.counted(analysis.run.blocks, 'block')} valid\n"
     )
     console.print(as_rich(terminal_table(analysis, console.width)))
     if analysis.machines:
@@ -51,6 +52,10 @@ def show_summary(analysis: Analysis, console: Console) -> None:
         if different := difference_of_work(manifest):
             console.print(f"[dim]This run differs from that work: {escaped(different)}.[/dim]")
     console.print()
+    if analysis.rivals:
+        console.print(
+            f"[dim]{escaped(decided_beforehand(analysis.decision, analysis.margins))}[/dim]"
+        )
     told = target_sentences(found) if found else []
     for text in [*conclusions(analysis), *map(spread_text, analysis.last_spreads), *told]:
         console.print(f"• {escaped(text)}")

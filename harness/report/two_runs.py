@@ -9,7 +9,6 @@ from harness import units
 from harness.analysis.two_runs import Change, TwoRuns
 from harness.report.render import as_rich, escaped
 from harness.report.table import Column, Table, numbers, texts
-from harness.stats import accuracy_word
 
 WITH_P = 90  # a narrower terminal shows the tables without p
 
@@ -27,16 +26,22 @@ def print_two_runs(found: TwoRuns, console: Console | None = None) -> None:
     for name, change in found.accuracies.items():
         span = units.span(change.interval, units.signed)
         console.print(
-            f"{escaped(name)}, accuracy: {accuracy_word(change)}, "
+            f"{escaped(name)}, accuracy: {change.verdict}, "
             f"{units.points(change.difference_points)} (95 % interval {span}, "
             f"margin {change.margin_points:.2f} points)"
         )
-    made = sum(change.ratio.p is not None for change in found.changes)
-    console.print(f"\n95 % intervals; p Holm-corrected for {made} comparisons.")
+    made = sum(change.ratio.interval is not None for change in found.changes)
+    kind = f"that hold together for {made} changes" if _are_known(found) else "of each change alone"
+    console.print(f"\n95 % intervals {kind}; p corrected for {made}.")
+    console.print(escaped(found.spread_told()))
     for text in found.allowed:
         console.print(f"[yellow]! allowed to differ: {escaped(text)}[/yellow]")
     for text in found.notes:
         console.print(f"• {escaped(text)}")
+
+
+def _are_known(found: TwoRuns) -> bool:
+    return any(change.spread is not None for change in found.changes)
 
 
 def change_table(heading: str, changes: list[Change], *, has_p: bool) -> Table:
@@ -46,7 +51,7 @@ def change_table(heading: str, changes: list[Change], *, has_p: bool) -> Table:
         if [change.subject] not in rows:
             rows.append([change.subject])
         row = [f"  {change.metric.title}", _value(change, change.base), _value(change, change.new)]
-        row += [_ratio(change), units.probability(change.p_holm)][: 1 + has_p]
+        row += [_ratio(change), units.probability(change.p_adjusted)][: 1 + has_p]
         rows.append([*row, "withheld" if change.withheld else change.verdict or ""])
     columns = [
         *texts(heading),
@@ -75,6 +80,7 @@ def two_runs_document(found: TwoRuns) -> dict[str, Any]:
         "margin": found.margin,
         "allowed": found.allowed,
         "notes": found.notes,
+        "run_to_run": found.spread_told(),
         "changes": [_change_document(change) for change in found.changes],
         "accuracies": {name: asdict(change) for name, change in found.accuracies.items()},
     }
@@ -92,7 +98,9 @@ def _change_document(change: Change) -> dict[str, Any]:
         "ratio": change.ratio.ratio if shown else None,
         "interval": change.ratio.interval if shown else None,
         "p": change.ratio.p if shown else None,
-        "p_holm": change.p_holm if shown else None,
+        "p_adjusted": change.p_adjusted if shown else None,
+        "run_to_run_sd": change.spread.sd if change.spread else None,
+        "repeated_runs": change.spread.runs if change.spread else 0,
         "verdict": change.verdict,
         "withheld": change.withheld or None,
     }

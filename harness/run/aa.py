@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.machine.environment import engine_environment
 from harness.process.supervise import Control, Limits, run_process
+from harness.records.store import Run
 from harness.run import schedule
 
 # Works like an engine's step (arithmetic on a block that fits into the cache), with the standard
@@ -57,6 +58,41 @@ def compare_with_itself(
         math.expm1(half_width),
         statistics.median(walls),
     )
+
+
+@dataclass(frozen=True)
+class EqualRuns:
+    """Whole runs of five engines that are one program, each decided as any run is.
+
+    runs: how many. wrong: how many of them called an engine faster or slower. widest: median over
+    the runs of half of the widest interval, as a share.
+    """
+
+    runs: int
+    wrong: int
+    widest: float
+
+
+def equal_runs(
+    count: int, *, blocks: int = 10, on_run: Callable[[int], None] = lambda run: None
+) -> EqualRuns:
+    """Measure so many runs of ten blocks here, and count the wrong words."""
+    from harness.analysis.decision import decide_run  # SciPy: only where it is asked for
+    from harness.run import simulate
+
+    world, wrong, widths = simulate.World(), 0, []
+    with tempfile.TemporaryDirectory(prefix="bench-aa-") as folder:
+        for seed in range(count):
+            made = simulate.manifest(world, blocks, seed)
+            trials = [
+                simulate.trial_of(p, _measure(Path(folder)), _measure(Path(folder)), 0.9, 1.0)
+                for p in made.schedule
+            ]
+            decision = decide_run(Run(Path(folder), made, trials))
+            wrong += any(cell.word in ("faster", "slower") for cell in decision.cells.values())
+            widths.append(decision.widest or 0.0)
+            on_run(seed + 1)
+    return EqualRuns(count, wrong, statistics.median(widths))
 
 
 def _measure(folder: Path) -> float:

@@ -3,11 +3,12 @@
 import bisect
 import contextlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.errors import BenchError
 from harness.records import store
-from harness.records.models import Machine, Planned, Point, Trial
+from harness.records.models import Ended, Machine, Planned, Point, Trial
 from harness.records.store import Run
 from harness.trial.trial import record
 
@@ -67,6 +68,14 @@ class Ledger:
         with writing(self.run.folder):
             store.append(self.run.folder, machine)
         self.run.machines[machine.id] = machine
+
+    def end(self, blocks: int, reason: str) -> None:
+        """The run ends by its rule after so many blocks. Raises: StorageError."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        ended = Ended(blocks=blocks, reason=reason, at=now)
+        with writing(self.run.folder):
+            store.append(self.run.folder, ended)
+        self.run.ended = ended
 
     def state(self, planned: Planned, machine: str = "") -> str:
         """The last recorded state of a trial, "" without a record."""

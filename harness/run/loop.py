@@ -26,6 +26,7 @@ from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import Plan, new_plan, same_plan
 from harness.run.progress import Display, Tables
 from harness.run.protocol import older
+from harness.run.rule import over
 from harness.safe import files
 from harness.safe.text import say
 from harness.trial.runner import Block, LocalRunner, Runner, blocks
@@ -97,15 +98,27 @@ class Here:
         pending = run.pending(machine)
         with Display(run, pending, tables=tables) as display:
             bench.on_tick = display.tick
-            begin = time.monotonic()
+            begin, runner = time.monotonic(), LocalRunner(bench)
             for place, block in enumerate(blocks(pending)):
                 stopped = ""
                 if place and not block.warmup:
                     stopped = _out_of_time(display, begin, max_time_s)
                 if stopped or control.stopping:
                     return stopped
-                _run_block(LocalRunner(bench), ledger, block, machine, display)
+                if not block.warmup and _is_over(ledger, block.number):
+                    break
+                _run_block(runner, ledger, block, machine, display)
+        if not run.pending():
+            _is_over(ledger, run.blocks)
         return ""
+
+
+def _is_over(ledger: Ledger, blocks: int) -> bool:
+    """Whether the run ends by its rule, now that it has so many blocks; if so, it is recorded."""
+    reason = over(ledger.run, blocks)
+    if reason:
+        ledger.end(blocks, reason)
+    return bool(reason)
 
 
 def _join(ledger: Ledger, machine: str) -> None:
@@ -137,6 +150,8 @@ def start(options: RunOptions, tables: Tables | None = None, crew: Crew | None =
     tables: what a terminal shows of the run so far. crew: who measures, this machine by default.
     """
     crew = crew or Here()
+    if crew.cluster and (options.quiet or options.until_share is not None):
+        raise UsageError("--until and --quiet are of runs on one machine; leave --cluster out.")
     folder = options.results / (options.name or "")
     if options.name and _is_taken(folder):
         raise UsageError(
@@ -339,8 +354,7 @@ def _folder_to_resume(results: Path, name: str | None) -> Path:
 
 def _ended(run: Run, control: Control, stopped: str) -> Ended:
     finished, valid = run.finished(), run.valid()
-    planned = len(run.manifest.schedule) - run.manifest.warmups * len(run.manifest.engines)
-    counts = f"{len(valid)} of {planned} trials valid{_points_told(run)}"
+    counts = f"{len(valid)} of {len(run.planned())} trials valid{_points_told(run)}"
     again = f"bench run --resume --name {run.manifest.run}{_results_option(run.folder)}"
     report = f"bench report {run.manifest.run}{_results_option(run.folder)}"
     if control.stopping:
@@ -348,6 +362,8 @@ def _ended(run: Run, control: Control, stopped: str) -> Ended:
         return Ended(run.folder, INTERRUPTED, sentence, len(run.trials))
     if stopped:
         counts = f"{stopped}; {counts}. Go on: {again}"
+    if run.ended is not None:
+        counts = f"it ended by its rule: {run.ended.reason}; {counts}"
     failed = len(valid) < len(finished) or any(point.failure for point in run.points)
     code = NOTHING_VALID if not valid else FAILED if failed else DONE
     sentence = f"{counts}. Tables and plots: {report}"

@@ -9,6 +9,7 @@ from harness.errors import UsageError
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+SETTLE_S = 1.0  # the longest pause before a trial, where the person said nothing
 DEFAULT_TIMEOUT_S = 2 * 3600.0  # the slowest known engine needs seven minutes for the paper preset
 
 
@@ -17,6 +18,9 @@ class RunOptions:
     """The options of `bench run`, as numbers and names; None where the person said nothing.
 
     seeds: starts in all; each of the `repeats` blocks is one, what is beyond them is not timed.
+    primary, baseline, margin, accuracy_margin, until_share: what the run decides, see `Rule` and
+    `Margins`; most_repeats: of a run that ends by its rule. quiet, spares: wait for a quiet machine
+    and repeat so many disturbed blocks. settle_s: the longest pause before a trial.
     trust: of a sweep that goes on. verify_steps, verify_engines: None for all there is.
     """
 
@@ -42,6 +46,15 @@ class RunOptions:
     wait: bool = False
     trust: bool = False
     sandbox: bool = False
+    primary: tuple[str, ...] = ()
+    baseline: str | None = None
+    margin: float | None = None
+    accuracy_margin: float | None = None
+    until_share: float | None = None
+    most_repeats: int | None = None
+    quiet: bool = False
+    spares: int | None = None
+    settle_s: float = 0.0
     verify_steps: int | None = None
     verify_engines: str | None = None
 
@@ -52,6 +65,15 @@ class RunOptions:
             raise UsageError(
                 f"--cpus: {len(self.cpus)} processors for --threads {self.threads}; give as many."
             )
+
+
+def parse_share(text: str, option: str) -> float:
+    """0.03 of "3%" or "0.03". Raises: UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip())
+    share = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0 < share < 1:
+        raise UsageError(f"{option} '{text}': expected a share such as 3% or 0.03, below 1.")
+    return share
 
 
 def check_run_name(name: str) -> None:

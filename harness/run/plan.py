@@ -21,6 +21,7 @@ from harness.records.models import EngineEntry, Manifest
 from harness.records.sameness import Purpose, unlike
 from harness.run import schedule
 from harness.run.options import RunOptions
+from harness.run.rule import margins_of, most_blocks, rule_of
 from harness.safe.text import visible
 from harness.trial.engines import ROOT, Engine, able, choose, find
 from harness.trial.trial import Bench
@@ -54,6 +55,8 @@ class Plan:
             cold=manifest.cold,
             sandboxed=manifest.sandbox is not None,
             checkpoints=manifest.target is not None,
+            settle_s=manifest.rule.settle_s if manifest.rule else 0.0,
+            quiet_s=manifest.rule.quiet_s if manifest.rule else 0.0,
             limits=Limits(
                 timeout_s=manifest.timeout_s,
                 cpus=tuple(manifest.cpus) if manifest.cpus else None,
@@ -78,7 +81,9 @@ def new_plan(options: RunOptions, without: Collection[str] = ()) -> Plan:
     known = find(folders=options.engine_paths)
     engines = able(choose(options.engines, options.commands, known))
     engines = [engine for engine in engines if engine.name not in without]
-    seeds = schedule.block_seeds(options.seed, options.repeats)
+    names = [engine.name for engine in engines]
+    rule, repeats = rule_of(options, names), most_blocks(options)
+    seeds = schedule.block_seeds(options.seed, repeats)
     manifest = Manifest(
         run=options.name or default_name(workload.name, options.results),
         preset=workload.name,
@@ -87,15 +92,15 @@ def new_plan(options: RunOptions, without: Collection[str] = ()) -> Plan:
         command_line=["bench", *map(visible, sys.argv[1:])],
         workload=workload.document(),
         engines=[engine.entry() for engine in engines],
-        repeats=options.repeats,
+        repeats=repeats,
         warmups=options.warmups,
         schedule_seed=options.seed,
         seeds=seeds,
-        further_seeds=schedule.block_seeds(seeds[-1] + 1, options.seeds - options.repeats),
+        further_seeds=schedule.block_seeds(seeds[-1] + 1, options.seeds - repeats),
         curves=options.curves,
         schedule=schedule.plan(
-            [engine.name for engine in engines],
-            repeats=options.repeats,
+            names,
+            repeats=repeats,
             warmups=options.warmups,
             seeds=seeds,
             schedule_seed=options.seed,
@@ -109,6 +114,8 @@ def new_plan(options: RunOptions, without: Collection[str] = ()) -> Plan:
         sample_interval_s=POLL_S if options.sampling else None,
         **_surroundings(),
         data={},
+        margins=margins_of(options),
+        rule=rule,
     )
     return _complete(manifest, workload, engines)
 

@@ -1,9 +1,12 @@
 """The order of a run: blocks that hold every engine once, in a seeded, balanced order.
 
-Order alone can change a verdict (a machine warms up, a neighbour wakes), so the engines of a block
-run next to each other and every engine gets each position about equally often: the blocks come in
-groups of as many as there are engines, each group a Latin square (every engine once in every
-position), drawn at random.
+Order alone can change a verdict (a machine warms up, a neighbour wakes, an engine leaves a hot
+processor to the next one), so the engines of a block run next to each other, every engine gets each
+position, and follows each other engine, about equally often. The blocks come in Williams designs
+with names drawn at random: of n engines, n blocks (2n where n is odd) in which each is once (twice)
+in every position and once (twice) right behind each other one. The first n blocks of a design have
+every position already; their order is drawn, too.
+Source: E. J. Williams 1949, Australian Journal of Scientific Research A 2, 149-168.
 """
 
 import random
@@ -48,10 +51,22 @@ def _orders(engines: Sequence[str], repeats: int, generator: random.Random) -> l
     while len(orders) < repeats:
         names = list(engines)
         generator.shuffle(names)
-        square = [names[shift:] + names[:shift] for shift in range(len(names))]
-        generator.shuffle(square)
-        orders += square
+        for square in williams(len(names)):
+            rows = [[names[place] for place in row] for row in square]
+            generator.shuffle(rows)
+            orders += rows
     return orders[:repeats]
+
+
+def williams(n: int) -> list[list[list[int]]]:
+    """One Latin square of n treatments where n is even, two where it is odd, balanced for
+    neighbours: the first row is 0, 1, n−1, 2, n−2, …, the others are its shifts; the second square
+    is the first read backwards."""
+    first = [0]
+    for step in range(1, n):
+        first.append((step + 1) // 2 if step % 2 else n - step // 2)
+    square = [[(place + shift) % n for place in first] for shift in range(n)]
+    return [square] if n % 2 == 0 else [square, [row[::-1] for row in square]]
 
 
 def _planned(

@@ -35,7 +35,8 @@ class Across:
 
     Attributes:
         machines: how many have a ratio with a variance (two blocks or more).
-        ratio: exp(μ). interval: Hartung-Knapp, 95 %; None with one machine.
+        ratio: exp(μ). log_ratio, error: μ and its standard error. interval: Hartung-Knapp, 95 %;
+            None with one machine.
         prediction: where the ratio of one more machine is expected in 95 of 100 cases; None with
             fewer than three machines.
         tau: standard deviation of the machines' own log-ratios: 0.01 is about one per cent.
@@ -51,6 +52,8 @@ class Across:
     q: float
     q_p: float | None
     i_squared: float
+    log_ratio: float
+    error: float
 
 
 def across_machines(log_ratios: Sequence[Sequence[float] | np.ndarray]) -> Across | None:
@@ -86,6 +89,8 @@ def random_effects(effects: np.ndarray, variances: np.ndarray) -> Across:
         q=cochran,
         q_p=float(stats.chi2.sf(cochran, k - 1)) if k > 1 else None,
         i_squared=max(0.0, 1 - (k - 1) / cochran) if cochran > 0 and k > 1 else 0.0,
+        log_ratio=mean,
+        error=error,
     )
 
 

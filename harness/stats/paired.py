@@ -51,7 +51,9 @@ class Ratio:
 NO_RATIO = Ratio(0, None, None, None, None, None, None, None, None, None)
 
 
-def paired_ratio(a: Sequence[float], b: Sequence[float], *, t_alone: bool = False) -> Ratio:
+def paired_ratio(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, *, t_alone: bool = False
+) -> Ratio:
     """Ratio A/B over blocks; a[k] and b[k] are of the same block.
 
     Args:
@@ -66,7 +68,7 @@ def paired_ratio(a: Sequence[float], b: Sequence[float], *, t_alone: bool = Fals
     return ratio_of_logs(logarithms(a) - logarithms(b), t_alone=t_alone)
 
 
-def logarithms(values: Sequence[float]) -> np.ndarray:
+def logarithms(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Natural logarithms of positive finite numbers; ValueError for any other."""
     sample = np.asarray(values, dtype=np.float64)
     if not np.all(np.isfinite(sample) & (sample > 0)):

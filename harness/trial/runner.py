@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Protocol
 
 from harness.records.models import Planned, Trial
+from harness.trial.settle import settle
 from harness.trial.trial import Bench, record, run_trial
 
 
@@ -49,11 +50,30 @@ class LocalRunner:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
+        self._before_s = 0.0
 
     def run(self, block: Block) -> Iterator[Trial]:
         """See Runner. Raises: OSError where the folder cannot be written."""
         for planned in block.trials:
             if self.bench.control.stopping:
                 return
+            waited_s = self._settle(planned)
+            if self.bench.control.stopping:
+                return
             yield record(planned, "started")
-            yield run_trial(self.bench, planned)
+            trial = run_trial(self.bench, planned)
+            trial.waited_s = waited_s
+            walls = [p.wall_s or 0.0 for p in (trial.train, trial.test) if p is not None]
+            self._before_s = sum(walls)
+            yield trial
+
+    def _settle(self, planned: Planned) -> float:
+        """Warm-ups wait for nothing."""
+        bench = self.bench
+        return settle(
+            self._before_s,
+            most_s=bench.settle_s,
+            quiet_s=0.0 if planned.warmup else bench.quiet_s,
+            control=bench.control,
+            on_tick=bench.on_tick,
+        )

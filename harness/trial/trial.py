@@ -27,7 +27,7 @@ class Bench:
     commands: argument list per engine. workload: the `workload` object of every job.
     dataset, warmup_dataset: arrays of measured and of warm-up trials.
     cold, sandboxed: see `--cold`, `--sandbox`. checkpoints: training leaves the weights after each
-    epoch; the harness keeps them in the trial's folder.
+    epoch; the harness keeps them in the trial's folder. settle_s, quiet_s: see `Rule`.
     """
 
     folder: Path
@@ -39,6 +39,8 @@ class Bench:
     cold: bool = False
     sandboxed: bool = False
     checkpoints: bool = False
+    settle_s: float = 0.0
+    quiet_s: float = 0.0
     limits: Limits = field(default_factory=Limits)
     control: Control = field(default_factory=Control)
     on_tick: Callable[[], None] = lambda: None

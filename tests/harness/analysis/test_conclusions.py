@@ -1,9 +1,11 @@
+import math
 from dataclasses import replace
 
 import pytest
 
 from harness.analysis.analysis import analyze
 from harness.analysis.conclusions import conclusions, sentence
+from harness.records.models import Rule
 
 
 def told(make_run, seconds, **options):
@@ -14,14 +16,14 @@ def test_a_large_difference_is_told_in_times(make_run):
     first = told(make_run, {"myad": 1.0, "tensorflow": 400.0})[0]
     assert (
         first
-        == "myad trains 398 times faster than tensorflow (95 % interval 392 to 408, 10 blocks)."
+        == "myad trains 398 times faster than tensorflow (95 % interval 390 to 407, 10 blocks)."
     )
 
 
 def test_the_other_way_round_it_is_slower_by_the_same_factor(make_run):
     first = told(make_run, {"myad": 400.0, "tensorflow": 1.0})[0]
     assert first.startswith(
-        "myad trains 402 times slower than tensorflow (95 % interval 392 to 409, 10 blocks)."
+        "myad trains 402 times slower than tensorflow (95 % interval 393 to 410, 10 blocks)."
     )
 
 
@@ -38,11 +40,22 @@ def test_no_difference_is_told_with_its_ratio(make_run):
     assert "training time: inconclusive, ratio" in unclear
 
 
-def test_memory_is_never_called_faster(make_run):
-    memory = [t for t in told(make_run, {"myad": 1.0, "tensorflow": 9.0}) if "memory" in t]
-    assert memory == [
-        "myad needs 20.0 times less memory than tensorflow (95 % interval 20.0 to 20.0, 10 blocks)."
+def test_what_is_not_primary_is_exploratory_and_gets_no_word(make_run):
+    texts = told(make_run, {"myad": 1.0, "tensorflow": 9.0})
+    assert [t for t in texts if "memory" in t] == [
+        "myad against tensorflow, peak memory: exploratory, ratio 0.0500 "
+        "(95 % interval 0.0500 to 0.0500, 10 blocks)."
     ]
+    loop = next(t for t in texts if "training loop" in t)
+    assert loop.startswith("myad against tensorflow, training loop: exploratory, ratio 0.1")
+    assert "by the engines' own clocks" in loop
+
+
+def test_primary_memory_is_never_called_faster(make_run):
+    rule = Rule(baseline="tensorflow", primary=["peak_rss_bytes"])
+    assert told(make_run, {"myad": 1.0, "tensorflow": 9.0}, rule=rule)[-2] == (
+        "myad needs 20.0 times less memory than tensorflow (95 % interval 20.0 to 20.0, 10 blocks)."
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,10 +68,13 @@ def test_memory_is_never_called_faster(make_run):
     ],
 )
 def test_memory_in_words(make_run, ratio, words):
-    analysis = analyze(make_run({"a": 1.0, "b": 1.0}))
-    cell = analysis.comparisons["b", "a"]["peak_rss_bytes"]
-    interval = (0.99 * ratio, 1.01 * ratio)
-    cell = replace(cell, verdict=None, ratio=replace(cell.ratio, ratio=ratio, interval=interval))
+    rule = Rule(baseline="a", primary=["peak_rss_bytes"])
+    cell = analyze(make_run({"a": 1.0, "b": 1.0}, rule=rule)).comparisons["b", "a"][
+        "peak_rss_bytes"
+    ]
+    mean = math.log(ratio)
+    member = replace(cell.decided.member, mean=mean, interval=(mean - 0.01, mean + 0.01))
+    cell = replace(cell, decided=replace(cell.decided, word=None, member=member))
     assert sentence(cell).startswith(words)
 
 

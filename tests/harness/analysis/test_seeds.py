@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from harness.analysis.analysis import analyze
 from harness.analysis.warnings import warnings
@@ -77,8 +78,9 @@ def test_verdict_on_accuracy_pairs_every_seed_and_times_only_blocks(seeds_run):
     assert difference.n == 4
     assert difference.difference_points == pytest.approx(2.0)  # 0, 0, 0 and 8 points
     low, high = difference.interval
-    # t(3) = 3.18245, sd 4, so ± 3.18245 · 4 / √4
-    assert (low, high) == pytest.approx((2 - 6.364893, 2 + 6.364893), abs=1e-5)
+    # sd 4 of 4 seeds, at the level that each of the run's four comparisons gets
+    half = stats.t.ppf(1 - found.decision.family.alpha / 2, 3) * 4 / 2
+    assert (low, high) == pytest.approx((2 - half, 2 + half), abs=1e-5)
     assert found.comparisons["a", "b"]["train_wall_s"].ratio.n == 2
     without = analyze(seeds_run(name="blocks", further=()))
     assert without.accuracies["a", "b"].n == 2

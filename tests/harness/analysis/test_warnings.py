@@ -37,14 +37,18 @@ def test_an_incomplete_run(make_run):
     assert "The run is not complete: 12 of 20 trials finished." in warned(make_run, stop=12)
 
 
-@pytest.mark.parametrize(("blocks", "floor"), [(2, "0.50"), (5, "0.062")])
-def test_too_few_blocks_for_the_exact_test(make_run, blocks, floor):
-    text = f"{blocks} blocks: the exact test cannot go below p = {floor}, so not below 0.05."
+@pytest.mark.parametrize(("blocks", "reach"), [(2, "36"), (5, "1.9")])
+def test_too_few_blocks_for_the_family(make_run, blocks, reach):
+    # t(1 - 0.05/8, n - 1)/√n of four comparisons: 50.9/√2 and 4.31/√5
+    text = (
+        f"{blocks} blocks for 4 comparisons: only a difference of {reach} standard deviations of "
+        "the blocks' ratios can be shown."
+    )
     assert text in warned(make_run, blocks=blocks)
 
 
 def test_six_blocks_are_enough(make_run):
-    assert not any("exact test" in text for text in warned(make_run, blocks=6))
+    assert not any("standard deviations" in text for text in warned(make_run, blocks=6))
 
 
 def test_engines_that_were_not_verified(make_run):

@@ -1,6 +1,7 @@
 """`bench compare` and `bench gate`, on synthetic runs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,18 @@ import pytest
 from scipy import stats
 
 from harness.analysis.analysis import analyze
+from harness.analysis.between import RunToRun, run_to_run
 from harness.analysis.gate import Answer, judge
 from harness.analysis.metrics import BY_KEY
 from harness.analysis.two_runs import Change, differences
 from harness.cli import main
+from harness.records.models import Rule
 from harness.records.store import read_run
-from harness.stats import decide, ratio_of_samples
+from harness.stats.paired import NO_RATIO
+from harness.stats.unpaired import between_runs, difference
 
 PAIR = {"myad": 0.4, "tensorflow": 160.0}
+KNOWN = ("--run-to-run", "1%")  # what these made runs differ by themselves is nothing
 
 
 @pytest.fixture(autouse=True)
@@ -31,29 +36,113 @@ def run_pair(make_run, factor=1.0, noise=0.02, **new):
 
 
 def test_a_planted_slow_down_of_ten_per_cent_is_a_regression(make_run, capsys):
-    assert main(["gate", *run_pair(make_run, 1.10)]) == 1
+    assert main(["gate", *run_pair(make_run, 1.10), *KNOWN]) == 1
     out = capsys.readouterr().out
     assert "myad, training time: regression, new/base 1.101" in out
-    assert "tensorflow, training time: pass" in out
+    assert "tensorflow, training time: inconclusive" in out  # 98 % of all four, not 95 % of one
 
 
 def test_the_same_program_twice_is_no_regression(make_run, capsys):
-    assert main(["gate", *run_pair(make_run, noise=0.01)]) == 0
+    assert main(["gate", *run_pair(make_run, noise=0.003)]) == 0
     assert "regression" not in capsys.readouterr().out
 
 
-def test_a_against_a_is_called_a_regression_in_at_most_five_per_cent():
-    rng, called, draws = np.random.default_rng(37), 0, 2000
+def test_false_alarms_stay_within_two_in_a_hundred_pairs():
+    """Runs differ by themselves by 3 %, more than the margin; three earlier ones tell of it."""
+    rng, called, draws = np.random.default_rng(37), 0, 1000
     for _ in range(draws):
-        a, b = np.exp(0.03 * rng.standard_normal((2, 10)))
-        called += judge(change_of(a, b), 0.02).answer is Answer.REGRESSION
-    assert called / draws <= 0.05  # in truth far fewer: the margin lies between
+        alarms = []
+        for _ in range(4):  # metrics and engines judged at once
+            means = 0.03 * rng.standard_normal(5)
+            runs = means[:, None] + 0.03 * rng.standard_normal((5, 10))
+            spread = RunToRun(float(runs[:3].mean(axis=1).std(ddof=1)), 3, 2)
+            found = judge(change_of(runs[4], runs[3], spread), 0.02, 4)
+            alarms.append(found.answer is Answer.REGRESSION)
+        called += any(alarms)
+    assert called / draws <= 0.02
 
 
-def change_of(new, base):
-    ratio = ratio_of_samples(new, base)
-    verdict = decide(ratio.interval)
-    return Change("a", BY_KEY["train_wall_s"], False, 1.0, 1.0, 10, 10, ratio, verdict)
+def test_a_large_regression_is_found_although_runs_differ():
+    rng, found = np.random.default_rng(3), 0
+    for _ in range(200):
+        runs = 0.01 * rng.standard_normal((9, 1)) + 0.02 * rng.standard_normal((9, 10))
+        spread = RunToRun(float(runs[:7].mean(axis=1).std(ddof=1)), 7, 6)
+        change = change_of(runs[8] + np.log(1.25), runs[7], spread)
+        found += judge(change, 0.02, 4).answer is Answer.REGRESSION
+    assert found / 200 >= 0.95
+
+
+def change_of(new, base, spread):
+    error = between_runs(difference(new, base), spread.sd, spread.degrees)
+    return Change(
+        "a",
+        BY_KEY["train_wall_s"],
+        False,
+        1.0,
+        1.0,
+        10,
+        10,
+        replace(NO_RATIO, ratio=1.0),
+        None,
+        error=error,
+        spread=spread,
+    )
+
+
+def test_without_repeated_runs_a_slow_down_is_doubt_and_no_word(make_run, capsys):
+    pair = run_pair(make_run, 1.10)
+    assert main(["gate", *pair]) == 4
+    out = capsys.readouterr().out
+    assert "myad, training time: inconclusive, new/base 1.101" in out
+    assert "how much runs differ by themselves is not known" in out
+    assert main(["compare", *pair, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {change["verdict"] for change in document["changes"]} == {None}
+    assert document["run_to_run"].startswith("How much runs on this machine differ by themselves")
+
+
+def test_repeated_runs_tell_how_much_runs_differ(make_run, capsys):
+    """Base and three more runs of the same files: their means spread by their noise alone."""
+    base, new = run_pair(make_run, 1.25)
+    for number in range(3):
+        make_run(PAIR, name=f"again{number}", seed=20 + number)
+    make_run(PAIR, name="other", seed=30, packages={"numpy": "1.0"})  # repeats nothing
+    make_run(PAIR, name="cut", seed=31, stop=4)  # not complete
+    assert main(["gate", base, new, "--engine", "myad", "--metric", "train_wall_s"]) == 1
+    capsys.readouterr()
+    assert main(["compare", base, new, "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    first = document["changes"][0]
+    means = [
+        np.log(analyze(Path(base).parent / name).summary("myad", "train_wall_s").values).mean()
+        for name in ("base", "again0", "again1", "again2")
+    ]
+    assert (first["repeated_runs"], first["verdict"]) == (4, "slower")
+    assert first["run_to_run_sd"] == pytest.approx(float(np.std(means, ddof=1)))
+    assert "4 repeated runs on this machine" in document["run_to_run"]
+
+
+def test_spread_of_runs_by_hand():
+    # two groups: 1 and 3 (mean 2), 10, 11 and 12 (mean 11): squares 2 + 2 on 1 + 2 degrees
+    groups = [[1.0, 3.0], [10.0, 11.0, 12.0]]
+    found = run_to_run(groups, lambda value: np.array([value]))
+    assert (found.runs, found.degrees) == (5, 3)
+    assert found.sd == pytest.approx(np.sqrt(4 / 3))
+    assert run_to_run([], lambda value: np.array([value])) is None
+
+
+def test_a_run_of_bench_ab_is_judged_by_its_own_blocks(make_run, capsys):
+    rule = Rule(baseline="old")
+    slower = make_run({"old": 1.0, "new": 1.1}, name="ab", rule=rule)
+    assert main(["gate", str(slower)]) == 1
+    assert "new/old, training time: regression, new/base 1.096" in capsys.readouterr().out
+    same = make_run({"old": 1.0, "new": 1.0}, name="same", noise=0.003, rule=rule)
+    assert main(["gate", str(same), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answer"] == "pass"
+    failed = {f"{b}-new": "signal" for b in range(3)}
+    assert main(["gate", str(make_run({"old": 1.0, "new": 1.0}, name="f", fail=failed))]) == 1
+    assert main(["gate", str(make_run(PAIR, name="two"))]) == 2
+    assert "this one has myad, tensorflow; give two runs." in capsys.readouterr().err
 
 
 def test_noise_larger_than_the_margin_is_inconclusive(make_run, capsys):
@@ -62,7 +151,7 @@ def test_noise_larger_than_the_margin_is_inconclusive(make_run, capsys):
 
 
 def test_a_wider_margin_lets_a_slow_down_pass(make_run):
-    assert main(["gate", *run_pair(make_run, 1.10), "--margin", "0.25"]) == 0
+    assert main(["gate", *run_pair(make_run, 1.10), *KNOWN, "--margin", "0.25"]) == 0
 
 
 def test_the_ratio_of_engines_is_judged_without_seconds(make_run, capsys):
@@ -70,7 +159,7 @@ def test_the_ratio_of_engines_is_judged_without_seconds(make_run, capsys):
     twice = {name: 2 * seconds for name, seconds in PAIR.items()}  # a machine half as fast
     new = make_run(twice, name="new", seed=4, noise=0.005)
     pair = [str(base), str(new)]
-    assert main(["gate", *pair]) == 1
+    assert main(["gate", *pair, *KNOWN]) == 1
     assert main(["gate", *pair, "--ratio", "myad/tensorflow", "--margin", "0.05"]) == 0
     assert "myad/tensorflow, training time: pass" in capsys.readouterr().out
 
@@ -111,7 +200,7 @@ def test_accuracy_is_judged_when_asked_for(make_run, capsys):
 
 
 def test_gate_as_json(make_run, capsys):
-    assert main(["gate", *run_pair(make_run, 1.10), "--format", "json"]) == 1
+    assert main(["gate", *run_pair(make_run, 1.10), *KNOWN, "--format", "json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["answer"] == "regression"
     assert document["checks"][0] == {
@@ -141,11 +230,12 @@ def test_wrong_usage_names_what_is_allowed(make_run, capsys, options, message):
 
 
 def test_compare_shows_changes_and_verdicts(make_run, capsys):
-    assert main(["compare", *run_pair(make_run, 1.10)]) == 0
+    assert main(["compare", *run_pair(make_run, 1.20), *KNOWN]) == 0
     out = capsys.readouterr().out
     lines = [line.split() for line in out.splitlines() if "Training time" in line]
     assert [line[-1] for line in lines] == ["slower", "inconclusive", "slower"]
-    assert "Holm-corrected for" in out
+    assert "95 % intervals that hold together for 17 changes" in out
+    assert "Runs differ by 1.0 % by themselves, as stated by --run-to-run." in out
 
 
 def test_compare_as_json_equals_welchs_test(make_run, capsys):
@@ -156,7 +246,8 @@ def test_compare_as_json_equals_welchs_test(make_run, capsys):
     theirs = stats.ttest_ind(np.log(new.values), np.log(base.values), equal_var=False)
     assert (first["subject"], first["metric"]) == ("myad", "train_wall_s")
     assert first["p"] == pytest.approx(theirs.pvalue, rel=1e-9)
-    assert first["verdict"] == "slower"
+    ends = theirs.confidence_interval(0.95)
+    assert first["interval"] == pytest.approx([np.exp(ends.low), np.exp(ends.high)])
 
 
 UNLIKE = {

@@ -3,11 +3,12 @@
 import contextlib
 import json
 
+import numpy as np
 import pytest
 
 from harness import cli
 from harness.machine import host
-from harness.run import aa, doctor
+from harness.run import aa, doctor, simulate
 
 
 def test_every_finding_has_an_answer_and_bad_ones_have_advice(home):
@@ -60,6 +61,30 @@ def test_equal_walls_support_any_claim(monkeypatch):
     monkeypatch.setattr(aa, "_measure", lambda folder: 2.0)
     found = aa.compare_with_itself(0.0)
     assert (found.ratio, found.claim) == (1.0, 0.0)
+
+
+def test_whole_runs_of_equal_engines_are_decided_and_counted(monkeypatch):
+    rng, seen = np.random.default_rng(1), []
+    monkeypatch.setattr(aa, "_measure", lambda folder: float(np.exp(0.02 * rng.standard_normal())))
+    found = aa.equal_runs(3, on_run=seen.append)
+    assert (found.runs, found.wrong, seen) == (3, 0, [1, 2, 3])
+    assert 0.02 < found.widest < 0.08
+
+
+def test_a_machine_that_favours_a_name_is_found_out(monkeypatch):
+    """Every second process is slower: with five engines of two processes, testing is."""
+    rng, count = np.random.default_rng(1), iter(range(10**6))
+
+    def measure(folder):
+        return (1.3 if next(count) % 10 < 2 else 1.0) * float(np.exp(0.01 * rng.standard_normal()))
+
+    monkeypatch.setattr(aa, "_measure", measure)
+    plan = simulate.schedule.plan
+    fixed = lambda engines, **how: sorted(  # noqa: E731
+        plan(engines, **how), key=lambda p: (p.block, p.engine)
+    )
+    monkeypatch.setattr(simulate.schedule, "plan", fixed)
+    assert aa.equal_runs(1).wrong == 1
 
 
 def test_program_is_really_measured(tmp_path):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.stats import accuracy_change, accuracy_difference, mcnemar
-from harness.stats.accuracy import standard_error_points
+from harness.stats import accuracy_change, accuracy_difference, mcnemar, needed_images
 
 A = [0.913, 0.915, 0.912, 0.914, 0.916]
 B = [0.914, 0.913, 0.912, 0.915, 0.914]
@@ -28,20 +27,24 @@ def test_two_one_sided_tests_worked_out_by_hand():
 def test_close_accuracies_are_equivalent_and_far_ones_get_no_word_of_speed():
     assert accuracy_difference(A, B, images=10_000).verdict == "equivalent"
     far = accuracy_difference(A, [b - 0.05 for b in B], images=10_000)
-    assert (far.verdict, far.interval[0] > 0.5) == (None, True)
+    assert (far.verdict, far.interval[0] > 0.5) == ("different", True)
 
 
-def test_the_margin_is_never_below_the_standard_error_of_the_test_set():
-    assert standard_error_points(np.array([0.5]), 100) == pytest.approx(5.0, rel=1e-12)
-    assert accuracy_difference([0.5] * 3, [0.5] * 3, images=100).margin_points == 5.0
-    assert accuracy_difference(A, B, images=10_000).margin_points == 0.5
+def test_a_small_test_set_widens_no_margin_and_is_told_the_images_it_lacks():
+    # the standard error of 0.9 on 3,600 images: √(0.9·0.1/3600) = 0.5 points
+    assert needed_images(0.9, 0.5) == 3_600
+    few = accuracy_difference([0.9] * 9, [0.9] * 9, images=3_599)
+    assert (few.verdict, few.margin_points, few.needed_images) == ("inconclusive", 0.5, 3_600)
+    enough = accuracy_difference([0.9] * 9, [0.9] * 9, images=3_600)
+    assert (enough.verdict, enough.needed_images) == ("equivalent", None)
+    assert accuracy_change([0.9] * 9, [0.8] * 9, images=10).verdict == "inconclusive"
 
 
 def test_equal_accuracies_without_spread_are_equivalent():
     same = accuracy_difference([0.9] * 10, [0.9] * 10, images=10_000)
     assert (same.difference_points, same.tost_p, same.verdict) == (0.0, 0.0, "equivalent")
     apart = accuracy_difference([0.95] * 10, [0.9] * 10, images=10_000)
-    assert (apart.tost_p, apart.verdict) == (1.0, None)
+    assert (apart.tost_p, apart.verdict) == (1.0, "different")
 
 
 def test_too_few_blocks_claim_nothing():
@@ -87,4 +90,4 @@ def test_change_of_small_or_equal_samples_is_defined():
     assert accuracy_change([], [0.9], images=100).verdict == "inconclusive"
     assert accuracy_change([0.9], [0.8, 0.8], images=10_000).verdict == "inconclusive"
     assert accuracy_change([0.9] * 3, [0.9] * 2, images=10_000).verdict == "equivalent"
-    assert accuracy_change([0.9] * 3, [0.8] * 3, images=10_000).verdict is None
+    assert accuracy_change([0.9] * 3, [0.8] * 3, images=10_000).verdict == "different"

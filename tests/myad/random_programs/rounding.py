@@ -5,7 +5,9 @@ into sums, quotients taken as products, `exp` and friends come from another libr
 then errs by a few units of its own rounding error. What that does to a result depends on the
 program (cancellation, division by small numbers, a comparison whose sides are nearly equal), so it
 is measured: the recorded program runs again, with every rounding operation's result moved up or
-down at random by `UNITS` of its rounding error, and the results' largest move is what is allowed.
+down at random by `UNITS` of its rounding error, or √n where it adds up n > UNITS² numbers (Higham
+and Mary 2019, SIAM Journal on Scientific Computing 41, A2815-A2835), and the results' largest move
+is what is allowed.
 
 Two refinements keep that sharp. An operation whose result is exact in every order (sums and
 products of short binary fractions) is not moved: a `Grid` per value tells. And what only moves or
@@ -114,6 +116,15 @@ def _size(step: Step, inputs: list[Any], z: np.ndarray) -> np.ndarray:
     return size
 
 
+def _terms(step: Step, inputs: list[Any]) -> float:
+    """How many products or numbers are added up, at most, in an element of a sum; else 1."""
+    if step.op.name not in SUMS:
+        return 1.0
+    first = 1 if step.op.name == "scatter_add" else len(inputs)  # then come places
+    ones = [np.ones_like(x) for x in inputs[:first]]
+    return float(np.max(step.op.value(*ones, *inputs[first:], **step.static), initial=1))
+
+
 class _Known(NamedTuple):
     """A value, its grid, and what it is if a product is not rounded; see `unrounded`."""
 
@@ -178,7 +189,7 @@ class Moved:
     ) -> np.ndarray:
         """The result `z` of a step, moved; where its sum is at risk, one of what it may give."""
         name, size = step.op.name, _size(step, inputs, z)
-        moved = self._moved(z, size)
+        moved = self._moved(z, size * max(1.0, math.sqrt(_terms(step, inputs)) / UNITS))
         fuses = any(b is not None for b in before)
         if name in SUMS and (fuses or not all(np.isfinite(x).all() for x in (size, *inputs))):
             where, others = sums(step, either(inputs, before) if name in ADDING else inputs, z)

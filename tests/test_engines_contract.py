@@ -1,8 +1,9 @@
 """Every engine file that is found keeps the contract, and all give the same weights.
 
 The workload is tiny and holds every layer, both paddings, strides that do not divide, three
-channels, an image that is not square, an order per epoch and a short last batch. One optimizer is
-run with one thread, the other with two.
+channels, an image that is not square, an order per epoch and a short last batch. One optimizer has
+a learning rate for each step, weight decay, one thread, and leaves the weights after each epoch;
+the other is of protocol 1 and has two threads.
 """
 
 import json
@@ -31,15 +32,18 @@ LAYERS = [
     {"type": "dense", "units": 6, "activation": "sigmoid"},
     {"type": "dense", "units": 4, "activation": "softmax"},
 ]
-THREADS = {"sgd": 1, "adam": 2}
+THREADS = {"nesterov": 1, "rmsprop": 1, "adam": 2}
+NEWER = {"schedule": "one_cycle", "weight_decay": 0.01, "momentum": 0.9}
 SETTINGS = {
-    "sgd": {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9},
+    "nesterov": {"optimizer": "sgd", "learning_rate": 0.05, "nesterov": True, **NEWER},
+    "rmsprop": {"optimizer": "rmsprop", "learning_rate": 0.005, **NEWER},
     "adam": {"optimizer": "adam", "learning_rate": 0.01},
 }
 ENGINES = find()
 SLOW = {"tensorflow-scan", "tensorflow-tuned", "jax-tuned"}  # seconds to start, a sibling has both
-CASES = [(name, "sgd") for name in ENGINES]
+CASES = [(name, "nesterov") for name in ENGINES]
 CASES += [(name, "adam") for name in ENGINES if name not in SLOW]
+CASES += [("pytorch", "rmsprop"), ("jax", "rmsprop")]  # the others' optimizers are libraries'
 COUNTS = {"train": 22, "test": 13}
 
 
@@ -69,7 +73,7 @@ def bench(folder, dataset, engine: Engine, settings: str, dtype: str) -> Bench:
     workload = shapes.resolve(parse(document).document(), (9, 7, 3), 4)
     limits = Limits(timeout_s=300, sample_interval_s=None)
     return Bench(folder, {engine.name: engine.command}, workload, dataset, dataset, limits=limits,
-                 threads=THREADS[settings])  # fmt: skip
+                 threads=THREADS[settings], checkpoints=settings != "adam")  # fmt: skip
 
 
 def trained(folder, dataset, engine: Engine, settings: str, dtype: str = "float32"):
@@ -112,6 +116,7 @@ def test_engine_keeps_the_contract_and_agrees(name, settings, dataset, expected,
     assert reference.valid, reference.failure
     trial, found, inputs = trained(tmp_path, dataset, engine, settings)
     assert trial.valid, f"{trial.failure}\n{trial.train.stderr_tail}"
+    assert [c.epoch for c in trial.train.checkpoints] == ([] if settings == "adam" else [1, 2])
     assert trial.train.threads == trial.test.threads == THREADS[settings]
     start = np.load(inputs["initial_weights"])
     for key, values in right.items():

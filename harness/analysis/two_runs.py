@@ -37,7 +37,8 @@ class Change:
     without a value. spread: how much runs differ by themselves; None where no repeated runs tell,
     and then the interval is of these two runs alone and there is no word. error: what the interval
     is made of; None without values. verdict: on NEW, one of the four words, of an interval that
-    holds together with those of all changes; for memory None where it changed. base_failed,
+    holds together with those of all primary metrics; None for the others, and for memory that
+    changed. base_failed,
     new_failed: where more than one trial in ten failed, in words; else "".
     """
 
@@ -224,8 +225,8 @@ def changes(
     """Every metric of every engine that both runs hold, then the ratios between those engines.
 
     The runs were measured at different times, so their blocks are no pairs: Welch's t on
-    logarithms, or what is known of repeated runs. Words come from intervals that hold together for
-    all changes (Bonferroni's correction), p is corrected alike.
+    logarithms, or what is known of repeated runs. Words are of the primary metrics of NEW alone and
+    come from intervals that hold together for them (Bonferroni's correction); p is corrected alike.
     Raises: NothingMeasuredError if no engine has a valid trial in both runs.
     """
     common = [name for name in base.engines if name in new.engines]
@@ -243,8 +244,9 @@ def changes(
             f"{base.run.manifest.run} and {new.run.manifest.run} have no engine with a valid "
             "trial in both."
         )
-    made = max(1, sum(change.ratio.interval is not None for change in found))
-    return [_worded(change, margin, made) for change in found]
+    primary = new.run.manifest.decides.primary
+    made = max(1, sum(c.ratio.interval is not None and c.metric.key in primary for c in found))
+    return [_worded(c, margin, made) if c.metric.key in primary else c for c in found]
 
 
 def _change(

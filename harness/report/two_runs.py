@@ -30,8 +30,12 @@ def print_two_runs(found: TwoRuns, console: Console | None = None) -> None:
             f"{units.points(change.difference_points)} (95 % interval {span}, "
             f"margin {change.margin_points:.2f} points)"
         )
-    made = sum(change.ratio.interval is not None for change in found.changes)
-    kind = f"that hold together for {made} changes" if _are_known(found) else "of each change alone"
+    made = sum(change.p_adjusted is not None for change in found.changes)
+    kind = (
+        f"that hold together for {made} primary changes"
+        if _are_known(found)
+        else "of each change alone"
+    )
     console.print(f"\n95 % intervals {kind}; p corrected for {made}.")
     console.print(escaped(found.spread_told()))
     for text in found.allowed:

@@ -105,21 +105,23 @@ class Family:
     def blocks_for(self, sd: float, n: int, effect: float) -> int:
         """Blocks of a run that finds a mean of this size in 8 of 10 runs.
 
-        The standard deviation is itself of n blocks only, so both quantiles are Student's with
-        its degrees of freedom: ((t(1−α*/2) + t(0.8))·sd/effect)², and with those of the blocks
-        to come where these are fewer.
-        Source: Julious and Owen 2006, Pharmaceutical Statistics 5, 29-37.
+        ((t(1−α*/2) + t(0.8))·s/effect)². The standard deviation is itself of n blocks only: so
+        both quantiles are Student's with its degrees of freedom (or those of the blocks to come,
+        where these are fewer), and s is the upper end of its one-sided 80 % interval,
+        sd·√((n−1)/χ²(0.2)): noise in bursts, of which a few blocks may show none, asks for that.
+        Sources: Julious and Owen 2006, Pharmaceutical Statistics 5, 29-37; Browne 1995, Statistics
+        in Medicine 14, 1933-1940.
         """
         if sd <= 0:
             return max(2, n)
         if n < 2:
             return MOST_BLOCKS
-        needed = 2
+        needed, upper = 2, sd * math.sqrt((n - 1) / float(special.chdtri(n - 1, POWER)))
         while needed < MOST_BLOCKS:
             degrees = min(n, needed) - 1
             quantiles = float(special.stdtrit(degrees, 1 - self.alpha / 2))
             quantiles += float(special.stdtrit(degrees, POWER))
-            wanted = (quantiles * sd / effect) ** 2
+            wanted = (quantiles * upper / effect) ** 2
             if wanted <= needed:
                 return needed
             needed = min(math.ceil(wanted), needed + max(1, needed // 8))

@@ -116,7 +116,7 @@ def test_every_field_of_a_manifest_is_in_the_table_or_may_differ():
     """A new field of the manifest has to be given a place."""
     may_differ = {
         "schema_version", "run", "preset", "created", "command_line", "schedule", "max_time_s",
-        "git", "margins", "verification", "origin", "cluster",
+        "git", "verification", "origin", "cluster",
     }  # fmt: skip
     # parts of `engines`
     made = {"engine_files", "engine_programs", "engine_interpreters", "engine_commands"}

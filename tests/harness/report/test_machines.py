@@ -106,7 +106,7 @@ def test_page_markdown_tables_and_json(spread, capsys):
     assert (written / "machines.svg").is_file()
     assert not (written / "train.svg").exists()
     rows = (written / "summary.csv").read_text().splitlines()
-    assert len(rows) == 1 + 3 * 2 * 7
+    assert len(rows) == 1 + 3 * 2 * 9
     assert {row.rpartition(",")[2] for row in rows[1:]} == set(IDS)
     document = report_document(analysis)
     assert document["engines"]["myad"]["train_wall_s"]["mean"] is None

@@ -60,10 +60,12 @@ def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> 
             return wanted(labels, outputs), updates
 
         trainable = {name: parameters[name] for name in model.trainable}
-        (value, updates), gradients = value_and_grad(objective, has_aux=True)(trainable)
-        thread_state.scope = "update"
-        changed, state = optimizer.update(gradients, optimizer_state, trainable)
-        thread_state.scope = None
+        try:
+            (value, updates), gradients = value_and_grad(objective, has_aux=True)(trainable)
+            thread_state.scope = "update"
+            changed, state = optimizer.update(gradients, optimizer_state, trainable)
+        finally:
+            thread_state.scope = None
         return value, {**parameters, **changed, **updates}, state
 
     return step

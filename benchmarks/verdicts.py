@@ -10,8 +10,8 @@ decision. Per noise model, with the upper end of a 95 % interval (Clopper and Pe
   a run of so many blocks finds it, with the median of the blocks asked for.
 - *A/A until*: as A/A, of runs that add blocks until every ratio is known to ±3 %, with the median
   of their blocks.
-- *gate*: pairs of equal runs on a machine whose runs differ by 2 %, three earlier runs being known;
-  share of pairs that `bench gate` calls a regression.
+
+The false alarms of `bench gate` are simulated in tests/harness/report/test_compare_and_gate.py.
 """
 
 import argparse

@@ -65,11 +65,13 @@ def training_step(model: Sequential, loss: str | Loss, optimizer: Optimizer) -> 
             return wanted(labels, outputs), updates
 
         trainable = {name: parameters[name] for name in model.trainable}
-        (value, updates), gradients = value_and_grad(objective, has_aux=True)(trainable)
         rule = optimizer if rate is None else replace(optimizer, learning_rate=lambda _: rate)
-        thread_state.scope = "update"
-        changed, state = rule.update(gradients, optimizer_state, trainable)
-        thread_state.scope = None
+        try:
+            (value, updates), gradients = value_and_grad(objective, has_aux=True)(trainable)
+            thread_state.scope = "update"
+            changed, state = rule.update(gradients, optimizer_state, trainable)
+        finally:
+            thread_state.scope = None
         return value, {**parameters, **changed, **updates}, state
 
     return step

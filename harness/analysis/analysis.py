@@ -153,6 +153,16 @@ class Analysis:
         """One engine's sample of one metric."""
         return self.summaries[engine][key]
 
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Those that any engine has a value of; all of them where nothing is valid."""
+        found = tuple(
+            metric
+            for metric in METRICS
+            if any(self.summary(name, metric.key).n for name in self.engines)
+        )
+        return found or METRICS
+
 
 def analyze(folder: Path) -> Analysis:
     """Read the run in `folder` and analyze it. Raises: RecordError."""

@@ -7,7 +7,7 @@ from functools import partial
 from harness import units
 from harness.analysis.analysis import Analysis, Comparison
 from harness.analysis.memory import others
-from harness.analysis.metrics import BY_KEY, MEMORY, METRICS, RATIO_METRICS, Metric
+from harness.analysis.metrics import BY_KEY, MEMORY, METRICS, Metric
 from harness.analysis.published import PROGRAMS, PUBLISHED, RATIO, compared, exact
 from harness.analysis.seeds import Spread
 from harness.analysis.warnings import MARK, carry_over_of, drift_of, slots_of
@@ -100,7 +100,7 @@ def _wide_table(analysis: Analysis, *, heading: str, centre: Centre) -> Table:
             *(centre.text(analysis, name, metric) for name in analysis.engines),
             *(ratio_text(analysis, name, metric) for name in analysis.rivals),
         ]
-        for metric in METRICS
+        for metric in analysis.metrics
     ]
     valid = [valid_text(analysis, name) for name in analysis.engines]
     rows.append(["Trials valid", *valid, *("" for _ in analysis.rivals)])
@@ -119,7 +119,7 @@ def narrow_table(analysis: Analysis, heading: str, centre: Centre) -> Table:
 
 def _narrow_table(analysis: Analysis, *, heading: str, centre: Centre) -> Table:
     rows: list[list[str]] = []
-    for metric in METRICS:
+    for metric in analysis.metrics:
         rows.append([metric.title])
         for name in analysis.engines:
             ratio = ratio_text(analysis, name, metric) if name in analysis.rivals else ""
@@ -155,7 +155,8 @@ def _ratio_table(analysis: Analysis) -> Table:
     rows = [
         _ratio_row(analysis.comparisons[name, analysis.baseline][metric.key])
         for name in analysis.rivals
-        for metric in RATIO_METRICS
+        for metric in analysis.metrics
+        if not metric.quantity.is_share
     ]
     return Table(columns, rows)
 

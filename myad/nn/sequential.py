@@ -132,16 +132,18 @@ class Sequential:
         updates: dict[str, Any] = {}
         last = len(self.layers) - 1
         outer = thread_state.scope
-        for i, (layer, names) in enumerate(zip(self.layers, self._names, strict=True)):
-            own = {name: parameters[full] for name, full in names.items()} if names else {}
-            layer_key = None if key is None else key + _stream(i)
-            thread_state.scope = i
-            x, changed = layer.apply(own, x, training=training, key=layer_key)
-            if changed:
-                updates.update({names[name]: value for name, value in changed.items()})
-            if activate_last or i < last:
-                x = layer.activate(x)
-        thread_state.scope = outer
+        try:
+            for i, (layer, names) in enumerate(zip(self.layers, self._names, strict=True)):
+                own = {name: parameters[full] for name, full in names.items()} if names else {}
+                layer_key = None if key is None else key + _stream(i)
+                thread_state.scope = i
+                x, changed = layer.apply(own, x, training=training, key=layer_key)
+                if changed:
+                    updates.update({names[name]: value for name, value in changed.items()})
+                if activate_last or i < last:
+                    x = layer.activate(x)
+        finally:
+            thread_state.scope = outer
         return x, updates
 
     def __call__(self, x: Any) -> Any:

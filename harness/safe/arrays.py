@@ -7,6 +7,7 @@ memory is asked for.
 import math
 import os
 import tokenize
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -126,7 +127,9 @@ def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype
         version = np.lib.format.read_magic(file)
         if version not in HEADERS:
             raise ArrayError(f"version {version} of the .npy format is not read.")
-        shape, fortran, dtype = HEADERS[version](file)
+        with warnings.catch_warnings():  # of files of Python 2, which are read as well
+            warnings.simplefilter("ignore")
+            shape, fortran, dtype = HEADERS[version](file)
     except ArrayError:
         raise
     except HEADER_ERRORS as error:

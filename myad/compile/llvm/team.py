@@ -20,7 +20,7 @@ import numpy as np
 Work = Callable[[int, int], float]
 
 # Memory in which threads meet: words of 8 bytes, each on a line of its own.
-ARRIVED, ROUND, YIELD, LEAVE, WORDS = 0, 8, 16, 24, 32
+ARRIVED, ROUND, REST, LEAVE, WORDS = 0, 8, 16, 24, 32
 
 
 def together(work: Work, threads: int) -> float:
@@ -66,7 +66,7 @@ class _Team:
         self.boxes: list[SimpleQueue[_Job]] = [SimpleQueue() for _ in range(size)]
         self.job: _Job | None = None
         memory = np.zeros(WORDS, np.int64)
-        memory[YIELD] = _yield_address()
+        memory[REST] = _rest_address()
         self.memory, self.sync = memory, memory.ctypes.data
         for number in range(size):
             threading.Thread(target=self._serve, args=(number,), daemon=True,
@@ -144,12 +144,16 @@ if hasattr(os, "register_at_fork"):
 
 
 @cache
-def _yield_address() -> int:
-    """The address of the system's function that offers the processor to other threads."""
+def _rest_address() -> int:
+    """The address of a function of the system that gives the processor to others for a moment.
+
+    `usleep` of some microseconds; on Windows, which has none so short, `SwitchToThread`, which
+    takes no argument and is not disturbed by one.
+    """
     if sys.platform == "win32":
         function = ctypes.WinDLL("kernel32").SwitchToThread
     else:
-        function = ctypes.CDLL(None).sched_yield
+        function = ctypes.CDLL(None).usleep
     address = ctypes.cast(function, ctypes.c_void_p).value
     assert address is not None
     return address

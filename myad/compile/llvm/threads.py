@@ -12,12 +12,14 @@ from collections.abc import Sequence
 
 from myad.compile.dtypes import BYTES
 from myad.compile.llvm.ir import Declarations
-from myad.compile.llvm.team import LEAVE, ROUND, YIELD
+from myad.compile.llvm.team import LEAVE, REST, ROUND
 from myad.compile.loops.loops import LoopCode
 from myad.compile.loops.plan import Plan, groups
 from myad.compile.schedule.layout import Storage
 
-SPINS = 4000  # looks at the barrier before the processor is given up: some ten microseconds
+SPINS = 4000  # looks at the barrier before the processor is given up: 50 to 250 microseconds
+AGAIN = 20  # looks after each rest
+REST_US = 50  # microseconds of a rest
 
 Span = tuple[object, int, int]
 
@@ -70,7 +72,9 @@ def barrier(declarations: Declarations) -> str:
     """The name of the function that returns when all threads have called it.
 
     A counter of those who arrived and the number of the round: Mellor-Crummey & Scott 1991, section
-    3.1. Waiting threads look at the round for a while, then offer their processor to others. Once
+    3.1. Waiting threads look at the round for a while, then sleep for moments: where other programs
+    want the processors, one who offers its own with `sched_yield` waits behind all of them, whole
+    slices of time at every barrier, and takes up to ten times as long. Once
     somebody has left for good, nobody waits any more: what they compute is thrown away.
     """
     pause = ""
@@ -80,7 +84,7 @@ def barrier(declarations: Declarations) -> str:
     declarations.need("@barrier", f"""define internal void @barrier(ptr %sync, i64 %threads) #0 {{
 entry:
  %round = getelementptr i64, ptr %sync, i64 {ROUND}
- %give = getelementptr i64, ptr %sync, i64 {YIELD}
+ %give = getelementptr i64, ptr %sync, i64 {REST}
  %leave = getelementptr i64, ptr %sync, i64 {LEAVE}
  %now = load atomic i64, ptr %round acquire, align 8
  %before = atomicrmw add ptr %sync, i64 1 acq_rel
@@ -93,7 +97,7 @@ open:
  store atomic i64 %next, ptr %round release, align 8
  ret void
 wait:
- %looks = phi i64 [0, %entry], [%more, %look], [0, %tired]
+ %looks = phi i64 [0, %entry], [%more, %look], [{SPINS - AGAIN}, %tired]
  %seen = load atomic i64, ptr %round acquire, align 8
  %same = icmp eq i64 %seen, %now
  br i1 %same, label %look, label %done
@@ -102,8 +106,8 @@ look:
  %long = icmp ugt i64 %more, {SPINS}
  br i1 %long, label %tired, label %wait
 tired:
- %yield = load ptr, ptr %give
- call i32 %yield()
+ %rest = load ptr, ptr %give
+ call i32 %rest(i32 {REST_US})
  %left = load atomic i64, ptr %leave acquire, align 8
  %stay = icmp eq i64 %left, 0
  br i1 %stay, label %wait, label %done

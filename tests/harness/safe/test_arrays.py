@@ -63,6 +63,15 @@ def test_what_is_no_array_is_refused_in_one_line(tmp_path, content):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("tail", [b"\n" + b" " * 60, b" " * 60 + b"\n"])
+def test_a_header_that_numpy_repairs_is_read_without_a_warning(tmp_path, tail):
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2L,), }" + tail
+    size = len(header).to_bytes(2, "little")
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + size + header + b"\x07\x08")
+    assert read_npy(path, 1000).tolist() == [7, 8]
+
+
 def test_a_file_beyond_its_cap_is_not_read(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros(CAP))
     with pytest.raises(Refused, match="larger than 4096 bytes"):

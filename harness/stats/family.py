@@ -174,13 +174,15 @@ def family_of_lines(lines: Sequence[tuple[int, float, float]], *, level: float =
     """
     size = sum(n > 1 for n, _, _ in lines)
     empty = Family((), size, level, level / max(size, 1), _NONE)
-    members = tuple(
-        _member(empty, n, mean, error * math.sqrt(n))
-        if n > 1
-        else Member(n, mean, None, None, None)
-        for n, mean, error in lines
-    )
-    return replace(empty, members=members)
+    members = []
+    for n, mean, error in lines:
+        if n < 2:
+            members.append(Member(n, mean, None, None, None))
+        elif not error:
+            members.append(_without_spread(empty, n, mean, is_zero=not round(mean, TIE_PLACES)))
+        else:
+            members.append(_member(empty, n, mean, error * math.sqrt(n)))
+    return replace(empty, members=tuple(members))
 
 
 def chance_of_agreement(n: int) -> float:
@@ -201,9 +203,14 @@ def _of_values(of: Family, values: np.ndarray, *, is_varied: bool) -> Member:
     mean = float(values.mean())
     if is_varied:
         return _member(of, n, mean, float(values.std(ddof=1)))
+    return _without_spread(of, n, mean, is_zero=not np.any(np.round(values, TIE_PLACES)))
+
+
+def _without_spread(of: Family, n: int, mean: float, *, is_zero: bool) -> Member:
+    """Of values that are all the same: what so many would do by chance."""
     p = min(1.0, of.size * chance_of_agreement(n))
     ends = (mean, mean) if p <= of.level else None
-    return Member(n, mean, 0.0, ends, p if np.any(np.round(values, TIE_PLACES)) else 1.0)
+    return Member(n, mean, 0.0, ends, 1.0 if is_zero else p)
 
 
 def _member(of: Family, n: int, mean: float, sd: float) -> Member:

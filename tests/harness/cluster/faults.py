@@ -170,7 +170,7 @@ def figures(run: Path) -> dict[str, object]:
     told: dict[str, object] = {}
     for trial in read.trials:
         if not trial.warmup:
-            record = json.loads(trial.model_dump_json(exclude={"at", "machine"}))
+            record = json.loads(trial.model_dump_json(exclude={"at", "machine", "waited_s"}))
             predictions = (read.trial_folder(trial, "test") / "predictions.npy").read_bytes()
             told[trial.id] = record, predictions
     analysis = analyze(run)

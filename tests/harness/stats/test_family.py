@@ -120,3 +120,10 @@ def test_all_intervals_hold_together(kind):
         found = family(made, draws=1999)
         misses += any(member.p <= LEVEL for member in found.members)
     assert misses / 400 <= LEVEL + 2.5 * math.sqrt(LEVEL * 0.95 / 400)
+
+
+def test_lines_without_spread_decide_by_what_agreement_is_worth():
+    two, many = family_of_lines([(2, 0.5, 0.0)]), family_of_lines([(9, 0.5, 0.0), (9, 0.0, 0.0)])
+    assert (two.members[0].p, two.members[0].interval) == (0.5, None)
+    assert (many.members[0].p, many.members[0].interval) == (2 * 2.0**-8, (0.5, 0.5))
+    assert many.members[1].p == 1.0

@@ -29,12 +29,13 @@ CLOCK_SLACK_S = 0.001
 
 
 class Fault(Exception):
-    """An outcome other than "ok", and the sentence that explains it."""
+    """An outcome other than "ok", and the sentence that explains it: one line, whatever words of
+    the engine are in it."""
 
     def __init__(self, outcome: Outcome, reason: str) -> None:
-        super().__init__(reason)
         self.outcome: Outcome = outcome
-        self.reason = reason
+        self.reason = one_line(reason)
+        super().__init__(self.reason)
 
 
 class _Event(BaseModel):

@@ -33,6 +33,7 @@ ENDS = {
     "phases-too-long": ("seconds:3600", "bad_result", "phases add up to 7200.000 s"),
     "not-json": ("raw_report:{oops", "bad_result", "report line 1"),
     "unknown-event": ('raw_report:{"event":"praise"}', "bad_result", "praise"),
+    "event-of-a-line-end": (r'raw_report:{"event":"\n"}', "bad_result", r"Input tag '\n' found"),
     "text-for-number": (
         'raw_report:{"event":"phase","name":"load","seconds":"1"}',
         "bad_result",

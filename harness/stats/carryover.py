@@ -41,11 +41,14 @@ def carry_over(
     if len(names) < 2:
         return None
     y = logarithms(values)
-    base = np.hstack([_dummies(blocks), _dummies(engines)[:, 1:]])
     what = _sum_to_zero(before, names)
+    # Blocks are many: their effects are taken out as their means, of both sides (Frisch, Waugh and
+    # Lovell's theorem), instead of solved for.
+    kinds, block = np.unique(np.asarray(blocks), return_inverse=True)
+    y, base, what = (_less_means(part, block) for part in (y, _dummies(engines)[:, 1:], what))
     full = np.hstack([base, what])
     rank = int(np.linalg.matrix_rank(full))
-    degrees = len(y) - rank
+    degrees = len(y) - len(kinds) - rank
     if degrees < 3 or rank < full.shape[1]:
         return None
     solution = np.linalg.lstsq(full, y, rcond=None)[0]
@@ -66,7 +69,15 @@ def carry_over(
     return CarryOver(effects, float(special.fdtrc(count, degrees, max(f, 0.0))))
 
 
-def _dummies(values: Sequence[int] | Sequence[str]) -> np.ndarray:
+def _less_means(part: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Rows less the mean of their block's rows."""
+    sums = np.zeros((block.max() + 1, *part.shape[1:]))
+    np.add.at(sums, block, part)
+    counts = np.bincount(block).reshape(-1, *(1,) * (part.ndim - 1))
+    return part - (sums / counts)[block]
+
+
+def _dummies(values: Sequence[str]) -> np.ndarray:
     kinds, place = np.unique(np.asarray(values), return_inverse=True)
     return np.eye(len(kinds))[place]
 

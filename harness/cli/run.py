@@ -68,7 +68,7 @@ Primary = Annotated[
     typer.Option(
         metavar="METRICS",
         help="What gets a verdict, with commas "
-        "(default: train_wall_s,test_wall_s,total_wall_s,accuracy); all else is exploratory.",
+        "(default: train_wall_s, test_wall_s, total_wall_s, accuracy); all else is exploratory.",
     ),
 ]
 Baseline = Annotated[

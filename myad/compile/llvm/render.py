@@ -315,10 +315,22 @@ class _Function(Memory):
         if value.dtype == "bool":
             test = "fcmp une" if source.dtype in FLOATS else "icmp ne"
             return self.emit(f"{test} {kind} {name}, {_zero(source)}")
+        if source.dtype in FLOATS and value.dtype == "u64":
+            return self.whole(name, kind, source)
         for word, dtype in conversion(source.dtype, value.dtype):
             new = type_of(dtype, value.lanes)
             name, kind = self.emit(f"{word} {kind} {name} to {new}"), new
         return name
+
+    def whole(self, name: str, kind: str, source: Value) -> str:
+        """A float as an unsigned integer of 64 bits, a negative one by the bits of the signed
+        integer, as NumPy has it on x86-64: LLVM leaves what it is open."""
+        new = type_of("u64", source.lanes)
+        signed = self.emit(f"fptosi {kind} {name} to {new}")
+        unsigned = self.emit(f"fptoui {kind} {name} to {new}")
+        below = self.emit(f"fcmp olt {kind} {name}, {_zero(source)}")
+        mask = type_of("bool", source.lanes)
+        return self.emit(f"select {mask} {below}, {new} {signed}, {new} {unsigned}")
 
     def op_across(self, value: Value) -> str:
         (source,) = value.args

@@ -212,3 +212,14 @@ def test_booleans_have_no_minus_with_or_without_elements(function, size):
     for run in (lambda x: function(myad.Tensor(x)), myad.jit(function)):
         with pytest.raises(DTypeError, match=r"minus|numpy boolean"):
             run(x)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_negative_floats_as_unsigned_integers_are_those_of_eager_code(dtype):
+    x = np.array([-2.0, -0.5, 3.0, 1e19, -4.0, 7.5, -1.0, 0.0, -9.0], dtype)
+    with np.errstate(invalid="ignore"):
+        wanted = myad.Tensor(x).astype("uint64").numpy()
+    assert wanted[0] == 2**64 - 2
+    for size in (1, 4, 9):
+        found = myad.jit(lambda x: x.astype("uint64"))(x[:size])
+        assert np.array_equal(found, wanted[:size])

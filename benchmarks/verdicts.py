@@ -23,7 +23,7 @@ import numpy as np
 from scipy import stats
 
 from harness.analysis.decision import Decision, decide_run
-from harness.records.models import Rule
+from harness.records.manifest import Rule
 from harness.run.simulate import NOISES, World, blocks_until, manifest, run_of
 
 PLANTED = 0.05

@@ -22,7 +22,8 @@ from harness.analysis.metrics import METRICS, RATIO_METRICS, Metric
 from harness.analysis.pairs import of_engine, paired, too_many_failures, values
 from harness.analysis.seeds import Accuracy, Spread, accuracies, by_epoch, is_asked, last_epoch
 from harness.errors import UsageError
-from harness.records.models import Margins, Trial
+from harness.records.manifest import Margins
+from harness.records.models import Trial
 from harness.records.store import Run, read_run
 from harness.stats import (
     AccuracyDifference,

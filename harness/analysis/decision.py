@@ -15,7 +15,7 @@ from harness import units
 from harness.analysis.metrics import BY_KEY, Metric
 from harness.analysis.pairs import of_engine, paired, too_many_failures, values
 from harness.analysis.seeds import Accuracy, accuracies, last_epoch
-from harness.records.models import Margins, Rule
+from harness.records.manifest import Margins, Rule
 from harness.records.store import Run
 from harness.stats import (
     Across,

@@ -11,7 +11,7 @@ from harness.analysis.decision import decide_run
 from harness.analysis.metrics import BY_KEY, Metric
 from harness.errors import RecordError, UsageError
 from harness.records.find import folders
-from harness.records.models import Manifest
+from harness.records.manifest import Manifest
 from harness.records.sameness import machine, unlike
 from harness.records.store import Run, read_run
 from harness.stats import Summary, summarize

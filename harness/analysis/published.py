@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from harness import units
 from harness.analysis.metrics import Metric
-from harness.records.models import Manifest
+from harness.records.manifest import Manifest
 from harness.workload.format import load
 
 SOURCE = "Zalewski & Janiszewski 2024, AMD Ryzen 5 5600H, Windows 11: another machine"

@@ -17,7 +17,7 @@ from harness.analysis.metrics import RATIO_METRICS, Metric
 from harness.analysis.pairs import of_engine, paired, too_many_failures, values
 from harness.errors import NothingMeasuredError, UsageError
 from harness.records.find import find_run
-from harness.records.models import Manifest
+from harness.records.manifest import Manifest
 from harness.records.sameness import unlike
 from harness.records.store import Run
 from harness.stats import AccuracyDifference, Ratio, accuracy_change, decide

@@ -3,7 +3,8 @@
 import hashlib
 from functools import cache
 
-from harness.records.models import Machine, Manifest, Planned, Strict
+from harness.records.manifest import Manifest
+from harness.records.models import Machine, Planned, Strict
 from harness.trial.engines import ROOT
 
 TOPIC = "bench"  # of the events in which records come home; one, as a scheduler forgets none

@@ -25,7 +25,8 @@ from harness.errors import BenchError, UsageError
 from harness.machine.host import machine_record
 from harness.machine.lock import BusyError, measuring
 from harness.process.supervise import Control
-from harness.records.models import Machine, Manifest, Planned, Trial
+from harness.records.manifest import Manifest
+from harness.records.models import Machine, Planned, Trial
 from harness.records.sameness import in_short
 from harness.records.store import parse_trial
 from harness.run.doctor import examine

@@ -16,7 +16,8 @@ from typing import Any
 import psutil
 
 from harness.machine.environment import recorded_environment
-from harness.records.models import GitState, Machine
+from harness.records.manifest import GitState
+from harness.records.models import Machine
 
 # what stays the same for as long as it is the same machine
 LASTING = (

@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from harness.machine.host import name_hash
-from harness.records.models import Manifest
+from harness.records.manifest import Manifest
 from harness.safe import files
 
 KEY_BYTES = 32

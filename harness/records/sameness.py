@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from harness.records.models import Manifest
+from harness.records.manifest import Manifest
 
 Purpose = Literal["continue", "compare", "note", "join"]
 

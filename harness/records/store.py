@@ -14,7 +14,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from harness.errors import RecordError
-from harness.records.models import SCHEMA, Ended, Machine, Manifest, Planned, Point, PointKey, Trial
+from harness.records.manifest import SCHEMA, Manifest
+from harness.records.models import Ended, Machine, Planned, Point, PointKey, Trial
 from harness.safe import files
 from harness.safe.text import one_line
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from harness import units
 from harness.analysis.history import Entry, History
-from harness.records.models import Manifest
+from harness.records.manifest import Manifest
 from harness.records.sameness import machine
 from harness.report.plots.style import INK, colour, new, style, write
 from harness.report.table import Table, numbers, texts

@@ -17,7 +17,7 @@ from harness.machine import host
 from harness.machine.environment import recorded_environment
 from harness.process import sandbox
 from harness.process.supervise import POLL_S, Limits
-from harness.records.models import EngineEntry, Manifest
+from harness.records.manifest import EngineEntry, Manifest
 from harness.records.sameness import Purpose, unlike
 from harness.run import schedule
 from harness.run.options import RunOptions

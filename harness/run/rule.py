@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from harness import units
 from harness.analysis.metrics import BY_KEY
 from harness.errors import UsageError
-from harness.records.models import PRIMARY, Margins, Rule, default_baseline
+from harness.records.manifest import PRIMARY, Margins, Rule, default_baseline
 from harness.records.store import Run
 from harness.run.options import RunOptions
 from harness.run.schedule import williams

@@ -12,15 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.records.models import (
-    EngineEntry,
-    Manifest,
-    Margins,
-    Memory,
-    ProcessResult,
-    Rule,
-    Trial,
-)
+from harness.records.manifest import EngineEntry, Manifest, Margins, Rule
+from harness.records.models import Memory, ProcessResult, Trial
 from harness.records.store import Run
 from harness.run import schedule
 from harness.run.rule import over

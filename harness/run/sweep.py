@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 
 from harness.errors import BenchError, UsageError
-from harness.records.models import Manifest
+from harness.records.manifest import Manifest
 from harness.records.sameness import in_short, unlike
 from harness.records.store import MANIFEST, read_run
 from harness.run import loop as runner

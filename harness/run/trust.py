@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.machine.origin import is_ours
-from harness.records.models import Manifest
+from harness.records.manifest import Manifest
 from harness.safe.text import say
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import UsageError
-from harness.records.models import EngineEntry
+from harness.records.manifest import EngineEntry
 from harness.safe.text import say
 from harness.trial.sources import ROOMS, read, sha256, sources
 

@@ -6,16 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.records.models import (
-    EngineEntry,
-    Epoch,
-    Manifest,
-    Memory,
-    Planned,
-    ProcessResult,
-    Trial,
-    Witnesses,
-)
+from harness.records.manifest import EngineEntry, Manifest
+from harness.records.models import Epoch, Memory, Planned, ProcessResult, Trial, Witnesses
 from harness.records.store import RECORDS, write_manifest
 from harness.workload.format import load
 

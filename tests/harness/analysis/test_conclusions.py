@@ -5,7 +5,7 @@ import pytest
 
 from harness.analysis.analysis import analyze
 from harness.analysis.conclusions import conclusions, sentence
-from harness.records.models import Rule
+from harness.records.manifest import Rule
 
 
 def told(make_run, seconds, **options):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.records.models import EngineEntry, Manifest
+from harness.records.manifest import EngineEntry, Manifest
 from harness.records.sameness import FIELDS, in_short, told, unlike
 from harness.workload.format import load
 

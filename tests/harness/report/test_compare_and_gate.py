@@ -14,7 +14,7 @@ from harness.analysis.gate import Answer, judge
 from harness.analysis.metrics import BY_KEY
 from harness.analysis.two_runs import Change, differences
 from harness.cli import main
-from harness.records.models import Rule
+from harness.records.manifest import Rule
 from harness.records.store import read_run
 from harness.stats.paired import NO_RATIO
 from harness.stats.unpaired import between_runs, difference

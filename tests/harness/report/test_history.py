@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from harness.cli import main
-from harness.records.models import GitState
+from harness.records.manifest import GitState
 from harness.records.sameness import machine
 from harness.records.store import MANIFEST, read_manifest, write_manifest
 

@@ -10,7 +10,7 @@ import pytest
 from harness.analysis.metrics import METRICS
 from harness.cli import main
 from harness.errors import UsageError
-from harness.records.models import Manifest
+from harness.records.manifest import Manifest
 from harness.records.store import read_run
 from harness.run.sweep import parse_axes, points
 from harness.workload.format import load

@@ -11,7 +11,8 @@ from harness.analysis.analysis import analyze
 from harness.analysis.decision import counted_blocks, decide_run
 from harness.analysis.metrics import BY_KEY
 from harness.errors import UsageError
-from harness.records.models import Rule, Witnesses
+from harness.records.manifest import Rule
+from harness.records.models import Witnesses
 from harness.records.store import ENDED, read_manifest, read_run
 from harness.run import loop as runner
 from harness.run import rule as rules

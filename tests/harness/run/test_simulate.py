@@ -8,7 +8,7 @@ import pytest
 
 from harness.analysis.analysis import analyze_run
 from harness.analysis.decision import decide_run
-from harness.records.models import Rule
+from harness.records.manifest import Rule
 from harness.run import simulate
 from harness.run.simulate import NOISES, World, blocks_until, manifest, run_of
 

@@ -130,6 +130,7 @@ def _here() -> Any:
 
 
 def main() -> None:
+    """Measure, and print a line per figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=64)

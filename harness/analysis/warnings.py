@@ -8,8 +8,9 @@ from harness.analysis.analysis import Analysis
 from harness.analysis.decision import decide_run, undisturbed
 from harness.analysis.memory import methods, others
 from harness.analysis.metrics import BY_KEY, Metric
+from harness.analysis.order import by_slot, carry_over_of, drift_of, slots_of
 from harness.records.models import ProcessResult, Trial
-from harness.stats import CarryOver, Drift, carry_over, drift, slot_effect, slot_p
+from harness.stats import slot_p
 from harness.stats.family import reach
 
 SLOWEST = 0.10  # a slowest trial further above the median is worth a look
@@ -232,16 +233,6 @@ def _spread(analysis: Analysis) -> list[str]:
     return texts
 
 
-def drift_of(analysis: Analysis, engine: str, metric: Metric) -> Drift:
-    """Trend of one engine's metric over the blocks."""
-    known = [
-        (t.block, value)
-        for t in sorted(analysis.run.valid(), key=lambda t: t.block)
-        if t.engine == engine and (value := metric.read(t))
-    ]
-    return drift([block for block, _ in known], [value for _, value in known])
-
-
 def _schedule_effects(analysis: Analysis) -> list[str]:
     texts = []
     metric = BY_KEY["total_wall_s"]
@@ -261,20 +252,6 @@ def _schedule_effects(analysis: Analysis) -> list[str]:
     return texts
 
 
-def carry_over_of(analysis: Analysis) -> CarryOver | None:
-    """What running right behind each engine does to the total time of the next trial."""
-    rows = []
-    ordered = [p.id for p in analysis.run.manifest.schedule if not p.warmup]
-    before = dict(zip(ordered[1:], ordered, strict=False))
-    engine = {p.id: p.engine for p in analysis.run.manifest.schedule}
-    for trial in analysis.run.valid():
-        value = trial.total_wall_s
-        if value and trial.id in before:
-            rows.append((trial.block, trial.engine, engine[before[trial.id]], value))
-    blocks, engines, behind, values = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return carry_over(blocks, engines, behind, values)
-
-
 def _carry_over(analysis: Analysis) -> list[str]:
     found = carry_over_of(analysis)
     if found is None or found.p > SLOT_P:
@@ -289,23 +266,9 @@ def _carry_over(analysis: Analysis) -> list[str]:
     ]
 
 
-def slots_of(analysis: Analysis, engine: str, metric: Metric) -> dict[int, float]:
-    """Effect of the place inside the block on one engine's metric, as a ratio to its mean."""
-    return slot_effect(*_by_slot(analysis, engine, metric))
-
-
-def _by_slot(analysis: Analysis, engine: str, metric: Metric) -> tuple[list[int], list[float]]:
-    known = [
-        (t.slot, value)
-        for t in analysis.run.valid()
-        if t.engine == engine and (value := metric.read(t))
-    ]
-    return [slot for slot, _ in known], [value for _, value in known]
-
-
 def _slots(analysis: Analysis, engine: str, metric: Metric) -> list[str]:
     effects = slots_of(analysis, engine, metric)
-    p = slot_p(*_by_slot(analysis, engine, metric))
+    p = slot_p(*by_slot(analysis, engine, metric))
     far = max(effects.items(), key=lambda item: abs(item[1] - 1), default=None)
     if far is None or abs(far[1] - 1) <= SLOT or p is None or p > SLOT_P:
         return []

@@ -45,7 +45,7 @@ class Patience:
 
 
 class Cluster:
-    """The machines of a cluster as the crew of a run (`run.loop.Crew`)."""
+    """The machines of a cluster as the crew of a run (`run.crew.Crew`)."""
 
     cluster = True
 
@@ -74,7 +74,7 @@ class Cluster:
         max_time_s: float | None = None,
         tables: Tables | None = None,
     ) -> str:
-        """See run.loop.Crew. Raises: UsageError if no scheduler is there at the beginning."""
+        """See run.crew.Crew. Raises: UsageError if no scheduler is there at the beginning."""
         ledger = Ledger(run, lean=True)
         ledger.close_interrupted()
         pending = blocks([planned for planned in run.pending() if not planned.warmup])

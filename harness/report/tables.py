@@ -8,9 +8,10 @@ from harness import units
 from harness.analysis.analysis import Analysis, Comparison
 from harness.analysis.memory import others
 from harness.analysis.metrics import BY_KEY, MEMORY, METRICS, Metric
+from harness.analysis.order import carry_over_of, drift_of, slots_of
 from harness.analysis.published import PROGRAMS, PUBLISHED, RATIO, compared, exact
 from harness.analysis.seeds import Spread
-from harness.analysis.warnings import MARK, carry_over_of, drift_of, slots_of
+from harness.analysis.warnings import MARK
 from harness.report.machine_tables import each_machine
 from harness.report.table import Table, numbers, texts
 from harness.stats import holm

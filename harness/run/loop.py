@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from harness.errors import Interrupted, UsageError
-from harness.machine import host
 from harness.machine.lock import measuring
 from harness.machine.origin import seal
 from harness.process.supervise import Control
@@ -21,15 +20,14 @@ from harness.records.sameness import Purpose, in_short
 from harness.records.store import Run, read_run
 from harness.run import trust as trusted
 from harness.run.accuracies import Finder, expected_s
+from harness.run.crew import Crew, Here
 from harness.run.ledger import Ledger, writing
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import Plan, new_plan, same_plan
 from harness.run.progress import Display, Tables
 from harness.run.protocol import older
-from harness.run.rule import over
 from harness.safe import files
 from harness.safe.text import say
-from harness.trial.runner import Block, LocalRunner, Runner, blocks
 from harness.trial.trial import Bench
 
 DONE, FAILED, NOTHING_VALID, INTERRUPTED = 0, 1, 3, 130
@@ -44,104 +42,6 @@ class Ended:
     exit_code: int
     sentence: str
     trials: int
-
-
-class Crew(Protocol):
-    """Who carries out the blocks of a run: this machine (`Here`), or those of a cluster."""
-
-    cluster: bool
-
-    def holding(self, *, wait: bool) -> AbstractContextManager[None]:
-        """What is held from before the plan is made until the last block is done."""
-        ...
-
-    def measure(
-        self,
-        plan: Plan,
-        run: Run,
-        control: Control,
-        *,
-        max_time_s: float | None = None,
-        tables: Tables | None = None,
-    ) -> str:
-        """Record what is pending of the schedule; why it ended early, or "".
-
-        Raises: StorageError.
-        """
-        ...
-
-
-class Here:
-    """Blocks run on this machine, one after the other, and nothing else measures meanwhile."""
-
-    cluster = False
-
-    def holding(self, *, wait: bool) -> AbstractContextManager[None]:
-        """The host's lock."""
-        return measuring(wait=wait)
-
-    def measure(
-        self,
-        plan: Plan,
-        run: Run,
-        control: Control,
-        *,
-        max_time_s: float | None = None,
-        tables: Tables | None = None,
-    ) -> str:
-        """See Crew. A cluster's run goes on here as on one more machine."""
-        bench = replace(plan.bench(run.folder), control=control)
-        machine = host.fingerprint(host.host()) if run.manifest.cluster else ""
-        ledger = Ledger(run)
-        ledger.close_interrupted()
-        _join(ledger, machine)
-        pending = run.pending(machine)
-        with Display(run, pending, tables=tables) as display:
-            bench.on_tick = display.tick
-            begin, runner = time.monotonic(), LocalRunner(bench)
-            for place, block in enumerate(blocks(pending)):
-                stopped = ""
-                if place and not block.warmup:
-                    stopped = _out_of_time(display, begin, max_time_s)
-                if stopped or control.stopping:
-                    return stopped
-                if not block.warmup and _is_over(ledger, block.number):
-                    break
-                _run_block(runner, ledger, block, machine, display)
-        if not run.pending():
-            _is_over(ledger, run.blocks)
-        return ""
-
-
-def _is_over(ledger: Ledger, blocks: int) -> bool:
-    """Whether the run ends by its rule, now that it has so many blocks; if so, it is recorded."""
-    reason = over(ledger.run, blocks)
-    if reason:
-        ledger.end(blocks, reason)
-    return bool(reason)
-
-
-def _join(ledger: Ledger, machine: str) -> None:
-    """In a cluster's run: tell of this machine, and begin anew what another one has begun."""
-    if not machine:
-        return
-    ledger.joined(host.machine_record("local"))
-    for block, begun_on in ledger.begun().items():
-        if begun_on != machine:
-            ledger.withdraw(block)
-
-
-def _run_block(
-    runner: Runner, ledger: Ledger, block: Block, machine: str, display: Display
-) -> None:
-    with writing(ledger.run.folder):
-        for trial in runner.run(block):
-            trial.machine = machine
-            ledger.write(trial)
-            if trial.state == "started":
-                display.started(trial)
-            elif trial.state == "finished":
-                display.finished(trial)
 
 
 def start(options: RunOptions, tables: Tables | None = None, crew: Crew | None = None) -> Ended:
@@ -323,16 +223,6 @@ def _tell_of_seeds(options: RunOptions) -> None:
             f"--seeds {options.seeds} adds nothing: each of the {options.repeats} blocks "
             "has a seed of its own already."
         )
-
-
-def _out_of_time(display: Display, begin: float, max_time_s: float | None) -> str:
-    """Why the run ends between two blocks; empty if it goes on."""
-    if max_time_s is None:
-        return ""
-    expected = time.monotonic() - begin + (display.clock.block_s() or 0.0)
-    if expected <= max_time_s:
-        return ""
-    return f"--max-time {max_time_s:g} s leaves no time for another block"
 
 
 def _is_taken(folder: Path) -> bool:

@@ -18,7 +18,7 @@ from harness.records.manifest import Manifest
 from harness.records.sameness import in_short, unlike
 from harness.records.store import MANIFEST, read_run
 from harness.run import loop as runner
-from harness.run.loop import Crew
+from harness.run.crew import Crew
 from harness.run.options import RunOptions, check_run_name
 from harness.run.plan import new_plan
 from harness.run.progress import Tables

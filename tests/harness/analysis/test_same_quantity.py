@@ -8,7 +8,8 @@ import pytest
 from harness.analysis.analysis import analyze
 from harness.analysis.conclusions import conclusions
 from harness.analysis.metrics import BY_KEY
-from harness.analysis.warnings import carry_over_of, warnings
+from harness.analysis.order import carry_over_of
+from harness.analysis.warnings import warnings
 from harness.records.models import Epoch, ProcessResult
 from harness.report.as_json import report_document
 from harness.report.tables import carry_over_table, mean_and_sd, wide_table

@@ -26,7 +26,7 @@ from harness.machine.lock import LOCK_VARIABLE
 from harness.records.store import MANIFEST, RECORDS, read_run
 from harness.report.render import as_markdown
 from harness.report.tables import accuracy_table, ratio_table, schedule_table, wide_table
-from harness.run import loop
+from harness.run import crew, loop
 from harness.run.options import RunOptions
 from tests.fakes.steady_worker import Steady
 
@@ -84,11 +84,11 @@ def alone(folder: Path, blocks: int) -> Path:
     folder.mkdir(parents=True)
     (folder / "tiny.toml").write_text(TINY)
     options = _options(folder, blocks)
-    before, loop.LocalRunner = loop.LocalRunner, Steady  # type: ignore[misc]
+    before, crew.LocalRunner = crew.LocalRunner, Steady  # type: ignore[misc]
     try:
         return loop.start(options).folder
     finally:
-        loop.LocalRunner = before  # type: ignore[misc]
+        crew.LocalRunner = before  # type: ignore[misc]
 
 
 def disturbed(folder: Path, blocks: int, kills: int, seed: int) -> tuple[Path, list[str]]:

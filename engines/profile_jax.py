@@ -29,16 +29,6 @@ OPERAND = re.compile(r"%([\w.\-]+)")
 SHAPE = re.compile(r"\[([\d,]*)\]")
 LAYER = re.compile(r"\blayer(\d+)\b")
 
-# What a layer's operations are, apart from its activation and what only moves elements.
-LAYERS: dict[str, str] = {
-    "conv2d": ops.CONVOLUTION,
-    "dense": ops.MATMUL,
-    "max_pooling2d": ops.POOLING,
-    "average_pooling2d": ops.POOLING,
-    "flatten": ops.MOVEMENT,
-    "dropout": ops.ACTIVATION,
-    "activation": ops.ACTIVATION,
-}
 ACTIVATIONS = ("jit(relu)", "max", "select_n", "logistic", "tanh", "gt")
 MOVES = (
     "broadcast_in_dim", "concatenate", "convert_element_type", "copy", "dynamic_slice", "gather",
@@ -114,7 +104,7 @@ class Names:
         if found is None or int(found[1]) >= len(self.layers):
             return self._outside(name, one, place)
         layer = int(found[1])
-        kind = LAYERS.get(self.layers[layer].type, ops.UNATTRIBUTED)
+        kind = ops.LAYER_CLASSES.get(self.layers[layer].type, ops.UNATTRIBUTED)
         primitive = place.rsplit("/", 1)[-1]
         if kind in (ops.CONVOLUTION, ops.MATMUL) and one.opcode not in ("dot", "convolution"):
             if any(word in place.split("/") for word in ACTIVATIONS):

@@ -42,16 +42,6 @@ MOVES = {
     "broadcast_to", "cast", "concatenate", "interleave2d", "pad", "reshape", "strided_embed",
     "strided_slice", "transpose",
 }  # fmt: skip
-# What an operation is that every layer uses, by the layer that called it: the addition of a bias.
-LAYERS: dict[str, str] = {
-    "conv2d": ops.CONVOLUTION,
-    "dense": ops.MATMUL,
-    "max_pooling2d": ops.POOLING,
-    "average_pooling2d": ops.POOLING,
-    "flatten": ops.MOVEMENT,
-    "dropout": ops.ACTIVATION,
-    "activation": ops.ACTIVATION,
-}
 SCOPES: dict[str, tuple[str, str | None]] = {
     "images": (ops.MOVEMENT, None),
     "loss": (ops.LOSS, None),
@@ -69,7 +59,7 @@ def describe(name: str, own: str, origin: Origin, layers: Sequence[Layer]) -> Op
     if own in MOVES:
         kind = ops.MOVEMENT
     elif kind is None and layer is not None and layer < len(layers):
-        kind = LAYERS.get(layers[layer].type)
+        kind = ops.LAYER_CLASSES.get(layers[layer].type)
     if kind in (None, ops.MOVEMENT):
         return Op(name, kind or ops.UNATTRIBUTED, None, layer)
     part = PARTS.get(origin.argument, ops.INPUT_GRADIENT)

@@ -29,7 +29,7 @@ LAYER = re.compile(r"(?:^|/)layer(\d+)(?:_\d+)?(?:/|$)")
 OWN_PREFIX = re.compile(r"^_Mkl(Native)?(Fused)?|^_?Fused|^_")
 
 # Kinds of operations, without the prefixes of oneDNN's own. Where several layers use one kind
-# (`BiasAdd`), the layer decides: LAYER_CLASSES.
+# (`BiasAdd`), the layer decides: ops.LAYER_CLASSES.
 CLASSES: dict[str, str] = {
     "Conv2D": ops.CONVOLUTION,
     "Conv2DBackpropInput": ops.CONVOLUTION,
@@ -71,15 +71,6 @@ CLASSES: dict[str, str] = {
     "XlaLaunch": ops.DISPATCH,
     "While": ops.DISPATCH,
     "If": ops.DISPATCH,
-}
-LAYER_CLASSES = {  # of what has no class of its own: the bias, its gradient, dropout's numbers
-    "conv2d": ops.CONVOLUTION,
-    "dense": ops.MATMUL,
-    "max_pooling2d": ops.POOLING,
-    "average_pooling2d": ops.POOLING,
-    "flatten": ops.MOVEMENT,
-    "dropout": ops.ACTIVATION,
-    "activation": ops.ACTIVATION,
 }
 OPTIMIZERS, LOSSES = ("sgd", "adam"), ("compile_loss", "loss", "sparse_categorical_crossentropy")
 # What Keras does with the mean of the losses, in no scope of its own.
@@ -239,7 +230,7 @@ class _Names:
         layer = _layer_of(place)
         known = CLASSES.get(kind)
         if layer is not None and layer < len(self.layers) and known is None:
-            known = LAYER_CLASSES.get(self.layers[layer].type)
+            known = ops.LAYER_CLASSES.get(self.layers[layer].type)
         if known is None and layer is None and kind in BOOKKEEPING:
             known = ops.LOSS
         if known is None:

@@ -25,6 +25,7 @@ from harness.errors import NothingMeasuredError, UsageError
 from harness.safe.text import say
 
 if TYPE_CHECKING:
+    from harness.profile.model import Profile
     from harness.profile.request import Request
 
 
@@ -74,7 +75,6 @@ def profile(
     from harness.machine.lock import measuring
     from harness.profile.request import carry_out
     from harness.report.profile import write_profile
-    from harness.report.profile_tables import print_profile
     from harness.run.loop import stop_signals
     from harness.run.options import RunOptions, parse_duration
 
@@ -98,15 +98,21 @@ def profile(
         with stop_signals(request.control):
             found = carry_out(request)
     page = write_profile(found, folder)
-    if format is Format.json:
-        print(json.dumps(found.document(), indent=1, allow_nan=False))
-    else:
-        print_profile(found)
+    _show(found, format)
     say(f"profile written to {page}; trace.json beside it opens in ui.perfetto.dev")
     if open:
         webbrowser.open(page.resolve().as_uri())
     if not found.measured:
         raise NothingMeasuredError("no engine could be profiled.")
+
+
+def _show(found: Profile, format: Output) -> None:
+    from harness.report.profile_tables import print_profile
+
+    if format is Format.json:
+        print(json.dumps(found.document(), indent=1, allow_nan=False))
+    else:
+        print_profile(found)
 
 
 def _new(options) -> "tuple[Path, Callable[..., Request]]":

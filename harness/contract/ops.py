@@ -21,6 +21,17 @@ FORWARD, INPUT_GRADIENT, KERNEL_GRADIENT, UPDATE = (
     "forward", "input gradient", "kernel gradient", "update",
 )  # fmt: skip
 PASSES = (FORWARD, INPUT_GRADIENT, KERNEL_GRADIENT, UPDATE)
+# What a layer's operations are that have no class of their own: those of every layer (its bias, the
+# gradient of that) and what an engine names by the layer alone.
+LAYER_CLASSES = {
+    "conv2d": CONVOLUTION,
+    "dense": MATMUL,
+    "max_pooling2d": POOLING,
+    "average_pooling2d": POOLING,
+    "flatten": MOVEMENT,
+    "dropout": ACTIVATION,
+    "activation": ACTIVATION,
+}
 MOST_SLICES = 2000  # of all operations of an engine; a part of the epoch is enough to look at
 
 

@@ -106,7 +106,7 @@ def profile(
         raise NothingMeasuredError("no engine could be profiled.")
 
 
-def _show(found: Profile, format: Output) -> None:
+def _show(found: "Profile", format: Format) -> None:
     from harness.report.profile_tables import print_profile
 
     if format is Format.json:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.cluster.messages import RESOURCE, TOPIC
+from harness.safe.text import flat
 
 CALL_S = 10.0
 CONNECT_S = 5.0
@@ -115,4 +116,4 @@ def _breaking() -> Any:
 
 
 def _words(error: Any) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return flat(error)[:200] or type(error).__name__

@@ -31,6 +31,7 @@ from harness.records.sameness import in_short
 from harness.records.store import parse_trial
 from harness.run.doctor import examine
 from harness.run.plan import Plan, same_plan
+from harness.safe.text import flat
 from harness.trial.runner import Block, LocalRunner, Runner
 from harness.trial.trial import Bench
 
@@ -79,7 +80,7 @@ def prove(text: str) -> str:
             question = Question.model_validate_json(text)
             proof = _prove(question) if is_mine else Proof(refused="not asked any more.")
     except (BenchError, ValueError, OSError) as error:
-        proof = Proof(refused=" ".join(str(error).split()))
+        proof = Proof(refused=flat(error))
     return proof.model_dump_json()
 
 
@@ -94,7 +95,7 @@ def take_data(name: str, classes: int, *arrays: bytes) -> str:
         found = dict(zip(ARRAYS, loaded, strict=True))
         store(name, found, classes=classes, source="sent by a commander")
     except (BenchError, ValueError, OSError, EOFError) as error:
-        return Answer(failure=" ".join(str(error).split())).model_dump_json()
+        return Answer(failure=flat(error)).model_dump_json()
     return Answer().model_dump_json()
 
 
@@ -132,7 +133,7 @@ def work(text: str, send: Send, wanted: Wanted) -> None:
         ticket = order.ticket
         answer = _work(order, send, wanted)
     except (BenchError, ValueError, OSError) as error:
-        answer = Answer(failure=" ".join(str(error).split()))
+        answer = Answer(failure=flat(error))
     send({"ticket": ticket, "answer": answer.model_dump_json()})
 
 

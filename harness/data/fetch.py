@@ -9,6 +9,7 @@ from harness.data.cache import DataSet, cache_folder, store
 from harness.data.local import from_system
 from harness.data.sources import SOURCES, Source
 from harness.errors import BenchError, DataError
+from harness.safe.text import flat
 
 TIMEOUT_S = 30
 OnProgress = Callable[[str, int, int], None]  # file, bytes so far, bytes in all (0 if not known)
@@ -110,7 +111,7 @@ class _Progress:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = flat(error)
     if "does not match" in text or "SHA256" in text:
         return "not the published file (SHA-256 differs)."
     if "Max retries" in text or "Name" in text:

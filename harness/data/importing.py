@@ -18,6 +18,7 @@ from harness.data.local import NAME as SYNTHETIC
 from harness.data.sources import SOURCES
 from harness.errors import DataError
 from harness.safe.files import open_regular
+from harness.safe.text import flat
 
 ALLOWED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = {"mnist", "downloads", SYNTHETIC, *SOURCES}
@@ -244,4 +245,4 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    return flat(error)[:200]

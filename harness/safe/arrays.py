@@ -16,6 +16,7 @@ from typing import IO
 import numpy as np
 
 from harness.safe import files
+from harness.safe.text import flat
 
 # What header texts make NumPy's reader raise.
 HEADER_ERRORS = (
@@ -142,5 +143,5 @@ def _header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype
 
 
 def _words(error: object) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
+    text = flat(error).rstrip(".")
     return text if len(text) <= 120 else text[:117] + "..."

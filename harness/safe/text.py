@@ -27,6 +27,11 @@ def one_line(text: object) -> str:
     return _UNSEEN_OR_BREAK.sub(_escape, str(text))
 
 
+def flat(text: object) -> str:
+    """The words of a message that is not ours, a library's for example, on one line and safe."""
+    return one_line(" ".join(str(text).split()))
+
+
 def say(text: object) -> None:
     """A line for people on standard error, as everything that `bench` says of itself."""
     print(f"bench: {one_line(text)}", file=sys.stderr)

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from harness.errors import UsageError
 from harness.safe import files
-from harness.safe.text import one_line
+from harness.safe.text import flat
 from harness.workload.layers import LAYERS, Layer
 from harness.workload.rates import SCHEDULES, AnySchedule, Constant
 from harness.workload.settings import Count, Settings, Share
@@ -221,7 +221,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise WorkloadError(f"{path}: {error.strerror or error}.") from None
     except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number too long
-        reason = one_line(" ".join(str(error).split()))
+        reason = flat(error)
         raise WorkloadError(f"{path.name}: not valid TOML: {reason}.") from None
 
 

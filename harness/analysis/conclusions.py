@@ -32,7 +32,8 @@ def conclusions(analysis: Analysis) -> list[str]:
         texts += [
             sentence(cell)
             for cell in cells.values()
-            if few or cell.decided is not None or cell.metric.headline
+            if cell.metric in analysis.metrics  # some engine has it
+            and (few or cell.decided is not None or cell.metric.headline)
         ]
         texts.append(accuracy_sentence(name, analysis.baseline, analysis))
     return texts
